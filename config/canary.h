@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Deliberate bugs that prove that the checkers bite (TigerBeetle calls them canaries). In the
+ * products CANARY() is the constant 0 and nothing of it is compiled; the simulator's twin binary
+ * builds the same sources with SF_CANARIES and switches one on by name.
+ */
+#pragma once
+
+#define SF_CANARY_LIST(X) \
+	X(ACK_BEFORE_RECEIPT, "ack-before-receipt") \
+	X(WRONG_WINDOW_EDGE, "wrong-window-edge") \
+	X(RETRANSMIT_SKIPS_ONE, "retransmit-skips-one") \
+	X(REPEAT_APPLIED_TWICE, "repeat-applied-twice") \
+	X(REPEAT_OTHER_ASSET, "repeat-other-asset") \
+	X(STALE_EPOCH_ACCEPTED, "stale-epoch-accepted") \
+	X(COMMIT_MOVES_BACK, "commit-moves-back") \
+	X(STALE_SESSION_ACK, "stale-session-ack") \
+	X(READ_WITHOUT_ECHO, "read-without-echo") \
+	X(BLOCKED_COMMITS, "blocked-commits")
+
+enum sf_canary {
+	SF_CANARY_NONE,
+#define X(id, name) SF_CANARY_##id,
+	SF_CANARY_LIST(X)
+#undef X
+		SF_CANARY_COUNT
+};
+
+#ifdef SF_CANARIES
+extern enum sf_canary sf_canary;
+#define CANARY(id) (sf_canary == SF_CANARY_##id)
+#else
+#define CANARY(id) 0
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * All settings of a node, as one struct that every process reads at its start and nobody writes
+ * afterwards. One schema table (config/schema.c; the idea of Redis's config.c) holds a row per
+ * setting: path in the libconfig file, type, unit, default, range, help, whether it must be equal on
+ * both nodes. Parsing, checking, `standfast check`, `config dump [--docs]` and the configuration
+ * digest all come from that table.
+ *
+ * Units last in the names; durations in the file are strings such as "250 ms", sizes "64 MiB".
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CFG_NAME_BYTES 32    /* names of clusters, nodes and models, with the final 0 */
+#define CFG_TEXT_BYTES 256   /* device strings, paths */
+#define CFG_MAX_LCORES 66    /* data lcores of one node */
+#define CFG_MAX_WORKERS 64   /* asset workers; assets are spread over 64 partitions */
+#define CFG_MAX_INGRESS 8    /* RX queues of the client port */
+#define CFG_MAX_EAL_ARGS 16
+
+enum cfg_role { CFG_ROLE_PRIMARY, CFG_ROLE_STANDBY };
+enum cfg_ack { CFG_ACK_RECEIVED, CFG_ACK_DURABLE, CFG_ACK_NONE };
+enum cfg_tristate { CFG_AUTO, CFG_ON, CFG_OFF };
+enum cfg_idle {
+	CFG_IDLE_AUTO, /* spin when every lcore has a CPU of its own, else yield */
+	CFG_IDLE_SPIN,
+	CFG_IDLE_PAUSE,
+	CFG_IDLE_YIELD,
+	CFG_IDLE_BACKOFF,
+	CFG_IDLE_SLEEP,
+};
+enum cfg_device {
+	CFG_DEVICE_PCI,          /* "0000:8a:00.0" */
+	CFG_DEVICE_MEMIF_SERVER, /* "memif-server:SOCKET"  (listens; creates the socket) */
+	CFG_DEVICE_MEMIF_CLIENT, /* "memif-client:SOCKET"  (connects, again and again) */
+	CFG_DEVICE_AF_PACKET,    /* "af_packet:IFACE" */
+	CFG_DEVICE_AF_XDP,       /* "af_xdp:IFACE" */
+	CFG_DEVICE_TAP,          /* "tap:IFACE" */
+	CFG_DEVICE_RING,         /* "ring:NAME": both ends in one process, for tests and benches */
+	CFG_DEVICE_VDEV,         /* "vdev:net_…,args": any other DPDK vdev, as EAL spells it */
+};
+
+struct cfg_port {
+	enum cfg_device kind;
+	char device[CFG_TEXT_BYTES]; /* what follows the colon, or the PCI address */
+	uint8_t mac[6];              /* all 0: the device's own */
+	uint16_t mtu_bytes;          /* of the Ethernet payload: 1280 to 9000 */
+	uint16_t descriptors;        /* per queue and direction, power of two */
+};
+
+/* One data lcore and the agents on it. */
+struct cfg_lcore {
+	char cpus[CFG_NAME_BYTES]; /* "3", "0-1" or "any" */
+	bool ingress[CFG_MAX_INGRESS];
+	bool sequencer;
+	bool journal;
+	bool worker[CFG_MAX_WORKERS];
+	enum cfg_idle idle;
+};
+
+struct cfg_settings {
+	char cluster[CFG_NAME_BYTES];
+	struct {
+		char name[CFG_NAME_BYTES];
+		uint8_t id; /* 0 or 1 */
+		enum cfg_role role;
+		char runtime_dir[CFG_TEXT_BYTES];
+		uint64_t status_interval_ns;
+	} node;
+	struct {
+		char name[CFG_NAME_BYTES];
+		uint32_t address; /* IPv4 on the client network, host order; hint in NOT_PRIMARY */
+		uint16_t port;
+	} peer;
+	struct {
+		struct cfg_port port;
+		uint32_t address;         /* IPv4, host order */
+		uint32_t service_address; /* 0: none */
+		uint16_t udp_port;
+		uint16_t rx_queues;
+		enum cfg_tristate verify_udp_checksum;
+	} client;
+	struct {
+		struct cfg_port port;
+		uint16_t ethertype;
+		uint8_t peer_mac[6]; /* all 0: learned from the peer's HELLO */
+		uint64_t heartbeat_interval_ns;
+		uint32_t heartbeat_misses;
+		uint64_t retransmit_min_ns;
+		uint32_t window; /* entries in flight */
+		enum cfg_ack ack;
+	} replication;
+	struct {
+		uint32_t slots; /* power of two */
+		uint32_t side_slots; /* reads and repeats under way, per worker; power of two */
+	} arena;
+	struct {
+		uint16_t max_payload_bytes;
+		uint16_t max_answer_bytes;
+		uint16_t max_inflight;
+		uint32_t max_sessions;
+		uint64_t session_timeout_ns;
+		uint64_t session_min_idle_ns;
+	} limits;
+	struct {
+		char model[CFG_NAME_BYTES];
+		uint32_t max; /* assets of the node; the bound holds per partition of 64 */
+		uint32_t digest_interval; /* entries */
+	} assets;
+	uint32_t workers;
+	enum cfg_idle idle; /* for lcores that do not say */
+	uint32_t lcore_count; /* 0 in the file: one lcore on any CPU with all agents */
+	struct cfg_lcore lcores[CFG_MAX_LCORES];
+	struct {
+		uint64_t memory_bytes; /* without hugepages, and the least that must be free with them */
+		enum cfg_tristate hugepages;
+		uint32_t eal_arg_count;
+		char eal_args[CFG_MAX_EAL_ARGS][CFG_TEXT_BYTES];
+	} dpdk;
+};
+
+/* Where an error was found; file is NULL for a whole-file error such as "cannot open". */
+struct cfg_error {
+	char file[CFG_TEXT_BYTES];
+	int line; /* 0: none */
+	char text[512];
+};
+
+struct cfg_errors {
+	struct cfg_error *items; /* owned; freed by cfg_errors_free */
+	size_t count;
+};
+
+/* Reads and checks a file. All errors are found in one pass and added to errors; returns true when
+ * there were none, and only then is settings complete. Never aborts, whatever the file holds. */
+bool cfg_load(const char *path, struct cfg_settings *settings, struct cfg_errors *errors);
+
+/* Defaults for everything, as from a file that names only what has no default (tests, benches). */
+void cfg_defaults(struct cfg_settings *settings);
+
+/* Relations between settings (window below slots, every agent on exactly one lcore, …): called by
+ * cfg_load; for settings made by hand, call it yourself. */
+bool cfg_check(const struct cfg_settings *settings, struct cfg_errors *errors);
+
+/* "FILE:LINE: text" lines, sorted by file and line. */
+void cfg_errors_print(const struct cfg_errors *errors, FILE *to);
+void cfg_errors_free(struct cfg_errors *errors);
+
+/* Hash of all rows that must be equal on both nodes (cluster, limits, model, digest interval …). */
+uint64_t cfg_digest(const struct cfg_settings *settings);
+
+/* Effective values, one "path = value;  // origin" line each, or the reference of all rows. */
+void cfg_dump(const struct cfg_settings *settings, FILE *to);
+void cfg_dump_docs(FILE *to);
+
+/* The file to use: the argument if not NULL, $STANDFAST_CONFIG, ./standfast.conf,
+ * /etc/standfast/standfast.conf; NULL when none exists. */
+const char *cfg_find(const char *argument);
