@@ -6,16 +6,16 @@
  */
 #pragma once
 
-#define SF_CANARY_LIST(X) \
-	X(ACK_BEFORE_RECEIPT, "ack-before-receipt") \
-	X(WRONG_WINDOW_EDGE, "wrong-window-edge") \
+#define SF_CANARY_LIST(X)                               \
+	X(ACK_BEFORE_RECEIPT, "ack-before-receipt")     \
+	X(WRONG_WINDOW_EDGE, "wrong-window-edge")       \
 	X(RETRANSMIT_SKIPS_ONE, "retransmit-skips-one") \
 	X(REPEAT_APPLIED_TWICE, "repeat-applied-twice") \
-	X(REPEAT_OTHER_ASSET, "repeat-other-asset") \
+	X(REPEAT_OTHER_ASSET, "repeat-other-asset")     \
 	X(STALE_EPOCH_ACCEPTED, "stale-epoch-accepted") \
-	X(COMMIT_MOVES_BACK, "commit-moves-back") \
-	X(STALE_SESSION_ACK, "stale-session-ack") \
-	X(READ_WITHOUT_ECHO, "read-without-echo") \
+	X(COMMIT_MOVES_BACK, "commit-moves-back")       \
+	X(STALE_SESSION_ACK, "stale-session-ack")       \
+	X(READ_WITHOUT_ECHO, "read-without-echo")       \
 	X(BLOCKED_COMMITS, "blocked-commits")
 
 enum sf_canary {

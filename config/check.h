@@ -17,17 +17,17 @@
  * the products); it is their only import besides memcpy, memmove, memset and memcmp. */
 _Noreturn void sf_check_failed(const char *file, int line, const char *text);
 
-#define CHECK(condition) \
-	do { \
-		if (__builtin_expect(!(condition), 0)) \
+#define CHECK(condition)                                                 \
+	do {                                                             \
+		if (__builtin_expect(!(condition), 0))                   \
 			sf_check_failed(__FILE__, __LINE__, #condition); \
 	} while (0)
 
 #ifdef SF_DEBUG_CHECKS
 #define DCHECK(condition) CHECK(condition)
 #else
-#define DCHECK(condition) \
-	do { \
+#define DCHECK(condition)                   \
+	do {                                \
 		(void)sizeof(!(condition)); \
 	} while (0)
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * CRC32C (Castagnoli, reflected polynomial 0x82f63b78), the one checksum of frames, entries and
- * files. Short inputs only on the hot path, so a plain chain of the SSE4.2 instruction is used where
- * the compiler may emit it, and a table elsewhere; both give the same values, which the tests
+ * files. Short inputs only on the hot path, so a plain chain of the SSE4.2 instruction is used
+ * where the compiler may emit it, and a table elsewhere; both give the same values, which the tests
  * compare with ISA-L's.
  *
  * The functions work on the raw register: start with SF_CRC32C_INIT and take sf_crc32c_end() last.
@@ -19,8 +19,7 @@
 
 extern const uint32_t sf_crc32c_table[256];
 
-static inline uint32_t
-sf_crc32c_u64(uint32_t crc, uint64_t word)
+static inline uint32_t sf_crc32c_u64(uint32_t crc, uint64_t word)
 {
 #ifdef __SSE4_2__
 	return (uint32_t)_mm_crc32_u64(crc, word);
@@ -31,14 +30,12 @@ sf_crc32c_u64(uint32_t crc, uint64_t word)
 #endif
 }
 
-static inline uint32_t
-sf_crc32c_u8(uint32_t crc, uint8_t byte)
+static inline uint32_t sf_crc32c_u8(uint32_t crc, uint8_t byte)
 {
 	return (crc >> 8) ^ sf_crc32c_table[(crc ^ byte) & 0xff];
 }
 
-static inline uint32_t
-sf_crc32c(uint32_t crc, const void *data, uint64_t bytes)
+static inline uint32_t sf_crc32c(uint32_t crc, const void *data, uint64_t bytes)
 {
 	const uint8_t *p = data;
 	for (; bytes >= 8; bytes -= 8, p += 8) {
@@ -51,8 +48,7 @@ sf_crc32c(uint32_t crc, const void *data, uint64_t bytes)
 	return crc;
 }
 
-static inline uint32_t
-sf_crc32c_end(uint32_t crc)
+static inline uint32_t sf_crc32c_end(uint32_t crc)
 {
 	return ~crc;
 }

@@ -13,16 +13,14 @@
 #define SF_MIX_B 0xd6e8feb86659fd93ull
 
 /* Never loses an input: the product of 0 and anything is 0, so both are offset by odd keys. */
-static inline uint64_t
-sf_mix(uint64_t a, uint64_t b)
+static inline uint64_t sf_mix(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)(a ^ SF_MIX_A) * (b ^ SF_MIX_B);
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* A keyed hash of a few words, by repeated mixing; bytes is a multiple of 8. */
-static inline uint64_t
-sf_hash_words(uint64_t key, const uint64_t *words, uint32_t count)
+static inline uint64_t sf_hash_words(uint64_t key, const uint64_t *words, uint32_t count)
 {
 	uint64_t h = key;
 	for (uint32_t i = 0; i < count; i++)

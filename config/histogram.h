@@ -10,10 +10,10 @@
  */
 #pragma once
 
+#include "config/check.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "config/check.h"
 
 #define SF_HISTOGRAM_2D_HALF_MAG 7  /* sub-bucket count 256 */
 #define SF_HISTOGRAM_3D_HALF_MAG 10 /* sub-bucket count 2048 */
@@ -22,8 +22,8 @@
 /* The shape and the counts; values above highest are recorded as highest and counted in clipped. */
 struct sf_histogram {
 	uint64_t highest; /* ns */
-	uint64_t max;     /* exact largest value recorded */
-	uint64_t min;     /* exact smallest value recorded; UINT64_MAX when empty */
+	uint64_t max;	  /* exact largest value recorded */
+	uint64_t min;	  /* exact smallest value recorded; UINT64_MAX when empty */
 	uint64_t total;
 	uint64_t clipped;
 	uint32_t count_slots;
@@ -42,8 +42,7 @@ void sf_histogram_reset(struct sf_histogram *h);
 void sf_histogram_add(struct sf_histogram *into, const struct sf_histogram *from);
 
 /* Slot of a value, and the largest value that shares the slot. */
-static inline uint32_t
-sf_histogram_index(const struct sf_histogram *h, uint64_t value)
+static inline uint32_t sf_histogram_index(const struct sf_histogram *h, uint64_t value)
 {
 	uint32_t half = h->half_mag;
 	uint64_t mask = (2ull << half) - 1;
@@ -56,9 +55,9 @@ uint64_t sf_histogram_median_equivalent(const struct sf_histogram *h, uint64_t v
 /* Lowest value of a slot. */
 uint64_t sf_histogram_value_at(const struct sf_histogram *h, uint32_t index);
 
-/* Counts times values. Single writer; plain stores, so that a reader in another process may copy. */
-static inline void
-sf_histogram_record(struct sf_histogram *h, uint64_t value, uint64_t times)
+/* Counts times values. Single writer; plain stores, so that a reader in another process may copy.
+ */
+static inline void sf_histogram_record(struct sf_histogram *h, uint64_t value, uint64_t times)
 {
 	if (__builtin_expect(value > h->highest, 0)) {
 		h->clipped += times;

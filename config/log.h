@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Lines for people, on standard error: "2026-11-20T23:10:05.123Z standfast-dataplane[a] warning: …".
- * Never called from an agent's poll: data lcores change counters and status words, and the main
+ * Lines for people, on standard error: "2026-11-20T23:10:05.123Z standfast-dataplane[a] warning:
+ * …". Never called from an agent's poll: data lcores change counters and status words, and the main
  * thread says what changed.
  */
 #pragma once

@@ -2,8 +2,8 @@
  *
  * All settings of a node, as one struct that every process reads at its start and nobody writes
  * afterwards. One schema table (config/schema.c; the idea of Redis's config.c) holds a row per
- * setting: path in the libconfig file, type, unit, default, range, help, whether it must be equal on
- * both nodes. Parsing, checking, `standfast check`, `config dump [--docs]` and the configuration
+ * setting: path in the libconfig file, type, unit, default, range, help, whether it must be equal
+ * on both nodes. Parsing, checking, `standfast check`, `config dump [--docs]` and the configuration
  * digest all come from that table.
  *
  * Units last in the names; durations in the file are strings such as "250 ms", sizes "64 MiB".
@@ -15,11 +15,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CFG_NAME_BYTES 32    /* names of clusters, nodes and models, with the final 0 */
-#define CFG_TEXT_BYTES 256   /* device strings, paths */
-#define CFG_MAX_LCORES 66    /* data lcores of one node */
-#define CFG_MAX_WORKERS 64   /* asset workers; assets are spread over 64 partitions */
-#define CFG_MAX_INGRESS 8    /* RX queues of the client port */
+#define CFG_NAME_BYTES 32  /* names of clusters, nodes and models, with the final 0 */
+#define CFG_TEXT_BYTES 256 /* device strings, paths */
+#define CFG_MAX_LCORES 66  /* data lcores of one node */
+#define CFG_MAX_WORKERS 64 /* asset workers; assets are spread over 64 partitions */
+#define CFG_MAX_INGRESS 8  /* RX queues of the client port */
 #define CFG_MAX_EAL_ARGS 16
 
 enum cfg_role { CFG_ROLE_PRIMARY, CFG_ROLE_STANDBY };
@@ -34,22 +34,22 @@ enum cfg_idle {
 	CFG_IDLE_SLEEP,
 };
 enum cfg_device {
-	CFG_DEVICE_PCI,          /* "0000:8a:00.0" */
+	CFG_DEVICE_PCI,		 /* "0000:8a:00.0" */
 	CFG_DEVICE_MEMIF_SERVER, /* "memif-server:SOCKET"  (listens; creates the socket) */
 	CFG_DEVICE_MEMIF_CLIENT, /* "memif-client:SOCKET"  (connects, again and again) */
-	CFG_DEVICE_AF_PACKET,    /* "af_packet:IFACE" */
-	CFG_DEVICE_AF_XDP,       /* "af_xdp:IFACE" */
-	CFG_DEVICE_TAP,          /* "tap:IFACE" */
-	CFG_DEVICE_RING,         /* "ring:NAME": both ends in one process, for tests and benches */
-	CFG_DEVICE_VDEV,         /* "vdev:net_…,args": any other DPDK vdev, as EAL spells it */
+	CFG_DEVICE_AF_PACKET,	 /* "af_packet:IFACE" */
+	CFG_DEVICE_AF_XDP,	 /* "af_xdp:IFACE" */
+	CFG_DEVICE_TAP,		 /* "tap:IFACE" */
+	CFG_DEVICE_RING,	 /* "ring:NAME": both ends in one process, for tests and benches */
+	CFG_DEVICE_VDEV,	 /* "vdev:net_…,args": any other DPDK vdev, as EAL spells it */
 };
 
 struct cfg_port {
 	enum cfg_device kind;
 	char device[CFG_TEXT_BYTES]; /* what follows the colon, or the PCI address */
-	uint8_t mac[6];              /* all 0: the device's own */
-	uint16_t mtu_bytes;          /* of the Ethernet payload: 1280 to 9000 */
-	uint16_t descriptors;        /* per queue and direction, power of two */
+	uint8_t mac[6];		     /* all 0: the device's own */
+	uint16_t mtu_bytes;	     /* of the Ethernet payload: 1280 to 9000 */
+	uint16_t descriptors;	     /* per queue and direction, power of two */
 };
 
 /* One data lcore and the agents on it. */
@@ -78,7 +78,7 @@ struct cfg_settings {
 	} peer;
 	struct {
 		struct cfg_port port;
-		uint32_t address;         /* IPv4, host order */
+		uint32_t address;	  /* IPv4, host order */
 		uint32_t service_address; /* 0: none */
 		uint16_t udp_port;
 		uint16_t rx_queues;
@@ -95,7 +95,7 @@ struct cfg_settings {
 		enum cfg_ack ack;
 	} replication;
 	struct {
-		uint32_t slots; /* power of two */
+		uint32_t slots;	     /* power of two */
 		uint32_t side_slots; /* reads and repeats under way, per worker; power of two */
 	} arena;
 	struct {
@@ -112,11 +112,12 @@ struct cfg_settings {
 		uint32_t digest_interval; /* entries */
 	} assets;
 	uint32_t workers;
-	enum cfg_idle idle; /* for lcores that do not say */
+	enum cfg_idle idle;   /* for lcores that do not say */
 	uint32_t lcore_count; /* 0 in the file: one lcore on any CPU with all agents */
 	struct cfg_lcore lcores[CFG_MAX_LCORES];
 	struct {
-		uint64_t memory_bytes; /* without hugepages, and the least that must be free with them */
+		uint64_t memory_bytes; /* without hugepages, and the least that must be free with
+					  them */
 		enum cfg_tristate hugepages;
 		uint32_t eal_arg_count;
 		char eal_args[CFG_MAX_EAL_ARGS][CFG_TEXT_BYTES];

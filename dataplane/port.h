@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * One Ethernet port of any kind that the configuration can name (config/settings.h, enum
+ * cfg_device): opened, sized, started once and never stopped again (notes of DPDK 22.11: af_packet
+ * closes its socket on stop). Every failure is a sentence for the operator, never an abort: missing
+ * interface, wrong MTU, too few queues, too little memory.
+ */
+#pragma once
+
+#include "config/settings.h"
+
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DP_BURST 32 /* frames per rx_burst and tx_burst, everywhere (memif: below 128) */
+#define DP_MAX_FRAME_BYTES 9018
+
+struct dp_port_needs {
+	const char *name;  /* "client", "replication": for messages and mempool names */
+	const char *owner; /* node or program name, makes vdev and pool names unique */
+	uint16_t rx_queues;
+	uint16_t tx_queues;
+	uint32_t rx_mbufs; /* of the receive pool, beyond the descriptors */
+	uint32_t tx_mbufs; /* of the transmit pool; 0: no pool, the caller only forwards */
+	bool promiscuous;
+};
+
+struct dp_port {
+	uint16_t id; /* DPDK port id */
+	enum cfg_device kind;
+	uint16_t rx_queues, tx_queues; /* as started */
+	uint16_t mtu_bytes;
+	struct rte_ether_addr mac;
+	struct rte_mempool *rx_pool; /* frames that arrive; one segment holds a whole frame */
+	struct rte_mempool
+		*tx_pool; /* frames that we make: apart, so a flood cannot starve heartbeats */
+	bool ip_checksum_tx_offload; /* the device fills in IPv4/UDP checksums when asked */
+	bool checksum_rx_known;	     /* ol_flags tell of good or bad checksums on receive */
+	bool kernel_behind; /* af_packet, af_xdp, tap: peers on this host leave UDP checksums
+			       unfinished */
+};
+
+/* Opens and starts a port. 0, or a negative errno with a sentence in error. */
+int dp_port_open(
+	const struct cfg_port *config,
+	const struct dp_port_needs *needs,
+	struct dp_port *port,
+	char *error,
+	size_t error_bytes
+);
+
+/* Makes a pair of ports in this process whose ends are connected by rte_rings ("ring:" devices for
+ * unit tests and instruction counts): what is sent on one arrives on the other. */
+int dp_port_open_ring_pair(
+	const struct dp_port_needs *needs_a,
+	const struct dp_port_needs *needs_b,
+	uint16_t mtu_bytes,
+	uint32_t ring_slots,
+	struct dp_port *a,
+	struct dp_port *b,
+	char *error,
+	size_t error_bytes
+);
+
+/* Link state as the device says it: a hint only, never a decision. */
+bool dp_port_link_up(const struct dp_port *port);
+
+/* Frames the device says it lost on receive (imissed + rx_nombuf + PMD statistics), for counters.
+ */
+uint64_t dp_port_missed(const struct dp_port *port);
+
+/* mbufs of both pools that are out of the pools right now (leak checks: back at baseline). */
+uint32_t dp_port_mbufs_in_use(const struct dp_port *port);
+
+void dp_port_close(struct dp_port *port);
