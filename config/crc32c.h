@@ -30,6 +30,17 @@ static inline uint32_t sf_crc32c_u64(uint32_t crc, uint64_t word)
 #endif
 }
 
+static inline uint32_t sf_crc32c_u32(uint32_t crc, uint32_t word)
+{
+#ifdef __SSE4_2__
+	return _mm_crc32_u32(crc, word);
+#else
+	for (int i = 0; i < 4; i++, word >>= 8)
+		crc = (crc >> 8) ^ sf_crc32c_table[(crc ^ word) & 0xff];
+	return crc;
+#endif
+}
+
 static inline uint32_t sf_crc32c_u8(uint32_t crc, uint8_t byte)
 {
 	return (crc >> 8) ^ sf_crc32c_table[(crc ^ byte) & 0xff];

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What one asset worker owns: the assets of its partitions and the answers that may be asked for
+ * again. Pure (no DPDK, no clock, no allocation), so that the worker, the simulator and, later,
+ * replay and checkpoints run the same code.
+ *
+ * Assets are spread over REP_PARTITIONS fixed partitions, and partition p belongs to worker
+ * p % workers. Each partition has its own bound, so that "no room for one more asset" happens at
+ * the same entry whatever the number of workers.
+ *
+ * The digest has two sums modulo 2^64, and neither depends on order or number of workers: a keyed
+ * hash per asset that was ever updated, and one per answer ever given (never taken out again: so it
+ * covers the whole history of answers, and forgetting one needs no message between workers).
+ */
+#pragma once
+
+#include "dataplane/model/model.h"
+#include "replication/session.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp_shard_config {
+	const struct dp_model *model;
+	uint32_t workers;    /* of this node, 1 … REP_PARTITIONS */
+	uint32_t worker;     /* this one, from 0 */
+	uint32_t max_assets; /* of the node */
+	uint32_t max_sessions;
+	uint32_t max_inflight; /* power of two */
+	uint16_t max_answer_bytes;
+};
+
+/* The answer to an applied update, kept until its place is needed: exactly-once rests on it. */
+struct dp_answer {
+	uint64_t sequence; /* 0: none yet */
+	uint64_t asset_version;
+	uint16_t payload_bytes;
+	uint8_t status; /* enum cli_status */
+	uint8_t reserved[5];
+	uint8_t payload[];
+};
+
+struct dp_asset {
+	uint64_t asset_id;
+	uint64_t version; /* 0: the slot is empty */
+	uint64_t last_sequence;
+	uint64_t hash; /* as it stands in the digest */
+	uint8_t state[];
+};
+
+struct dp_shard {
+	struct dp_shard_config config;
+	uint32_t asset_stride_bytes;
+	uint32_t partition_slots; /* power of two */
+	uint32_t partition_limit; /* assets per partition */
+	uint32_t answer_stride_bytes;
+	uint16_t answer_limit; /* of model and configuration */
+	uint8_t *assets;
+	uint8_t *answers;
+	uint32_t *asset_counts; /* per own partition */
+	uint64_t asset_count;
+	uint64_t assets_digest;
+	uint64_t answers_digest;
+};
+
+uint64_t dp_shard_bytes(const struct dp_shard_config *config);
+/* memory: dp_shard_bytes, aligned to 64, all zero (fresh pages: they are not touched here, so a
+ * large bound costs nothing until it is used). */
+void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config, void *memory);
+
+/* Applies an UPDATE entry of one of this shard's partitions and keeps the answer, which is returned
+ * and stays valid until the session's request number request_seq + max_inflight is applied. */
+const struct dp_answer *
+dp_shard_apply(struct dp_shard *shard, const struct rep_entry *entry, uint32_t session);
+
+/* The kept answer of a session's request. The caller knows from the session table that this shard
+ * applied it as `sequence`; NULL if the place holds another (never for a REPEAT). */
+const struct dp_answer *dp_shard_answer(
+	const struct dp_shard *shard, uint32_t session, uint64_t request_seq, uint64_t sequence
+);
+
+/* Executes a read; the answer's payload goes to result, whose buffer holds answer_limit bytes. */
+enum cli_status dp_shard_read(
+	const struct dp_shard *shard,
+	struct dp_operation *operation,
+	struct dp_result *result,
+	uint64_t *asset_version
+);
+
+/* Brings an asset's and an answer's cache lines near. */
+void dp_shard_prefetch(
+	const struct dp_shard *shard, uint64_t asset_id, uint32_t session, uint64_t request_seq
+);

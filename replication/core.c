@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "replication/core.h"
+
+#include "replication/core_parts.h"
+
+#ifdef SF_CANARIES
+enum sf_canary sf_canary;
+#endif
+
+static const char *const reason_names[REP_REASONS][2] = {
+	[REP_REASON_NONE] = {"none", "nothing is wrong"},
+	[REP_REASON_START] = {"start", "the peer has not been heard yet"},
+	[REP_REASON_PEER_SILENT] =
+		{"peer_silent", "nothing was heard from the peer within the detection window"},
+	[REP_REASON_PEER_DEAF] =
+		{"peer_deaf", "the peer is heard but does not hear us: the link is cut one way"},
+	[REP_REASON_PEER_LEFT] = {"peer_left", "the peer was stopped"},
+	[REP_REASON_PEER_RESTARTED] =
+		{"peer_restarted", "the peer has restarted and is being greeted"},
+	[REP_REASON_CATCHING_UP] = {"catching_up", "the standby is being sent what it missed"},
+	[REP_REASON_PEER_LOST_MEMORY] =
+		{"peer_lost_memory",
+		 "the standby restarted empty and there is no log to refill it from"},
+	[REP_REASON_HISTORY_GONE] = {"history_gone", "what the standby misses has left the arena"},
+	[REP_REASON_OTHER_HISTORY] =
+		{"other_history", "the standby holds entries of another life of the primary"},
+	[REP_REASON_ROLE_CONFLICT] =
+		{"role_conflict", "both nodes are configured with the same role"},
+	[REP_REASON_CONFIG_MISMATCH] =
+		{"config_mismatch", "settings that must be equal on both nodes differ"},
+	[REP_REASON_EPOCH_MISMATCH] = {"epoch_mismatch", "the nodes are in different epochs"},
+	[REP_REASON_BAD_ENTRY] =
+		{"bad_entry", "an entry from the peer did not fit the session table"},
+};
+
+const char *rep_reason_name(enum rep_reason reason)
+{
+	return reason < REP_REASONS ? reason_names[reason][0] : "unknown";
+}
+
+const char *rep_reason_text(enum rep_reason reason)
+{
+	return reason < REP_REASONS ? reason_names[reason][1] : "unknown";
+}
+
+uint64_t rep_core_memory_bytes(const struct rep_core_config *config)
+{
+	return sf_round_up(config->slots, 64) / 8;
+}
+
+void rep_core_init(
+	struct rep_core *core, const struct rep_core_config *config, void *memory, uint64_t now_ns
+)
+{
+	CHECK(sf_is_power_of_two(config->slots) && config->slots >= 8);
+	CHECK(config->window >= 1 && config->window <= config->slots);
+	CHECK(config->incarnation != 0 && config->heartbeat_misses > 0);
+	memset(core, 0, sizeof(*core));
+	memset(memory, 0, rep_core_memory_bytes(config));
+	core->config = *config;
+	core->held = memory;
+	core->mode = config->role == REP_PRIMARY ? REP_MODE_BLOCKED : REP_MODE_STANDBY;
+	core->reason = REP_REASON_START;
+	core->heard_ns = core->echo_ns = core->last_step_ns = now_ns;
+	core->last_sent_ns = core->last_hello_ns = now_ns;
+	core->last_stale_ns = now_ns;
+	core->hello_due = true;
+}
+
+uint32_t rep_core_room(const struct rep_core *core)
+{
+	if (core->mode != REP_MODE_PAIRED)
+		return 0;
+	/* A slot is free again when all consumers are past it and the standby has it. */
+	uint64_t floor = sf_min64(core->passed_sequence, core->acked);
+	uint64_t slots = core->config.slots - (core->last_sequence - floor);
+	uint64_t window = core->config.window - (core->last_sequence - core->acked);
+	if (CANARY(WRONG_WINDOW_EDGE))
+		return core->config.slots + 1 - (uint32_t)(core->last_sequence - floor);
+	return (uint32_t)sf_min64(slots, window);
+}
+
+static void
+receive(struct rep_core *core,
+	const struct rep_frame *frame,
+	uint32_t index,
+	struct rep_update *update,
+	uint64_t now_ns)
+{
+	const struct rep_header *header = frame->header;
+	if (header->type == REP_FRAME_HELLO) {
+		rep_link_receive_hello(core, frame, now_ns);
+		return;
+	}
+	if (!rep_link_admits(core, frame, now_ns))
+		return;
+	bool primary = core->config.role == REP_PRIMARY;
+	core->stats.frames_taken++;
+	core->echo_due |= (header->flags & REP_FLAG_ECHO) != 0;
+	if (primary)
+		rep_window_acknowledge(core, header, now_ns);
+	else
+		core->known_position = sf_max64(core->known_position, header->position);
+
+	struct rep_nak nak;
+	switch (header->type) {
+	case REP_FRAME_DATA:
+		if (primary)
+			core->stats.dropped_wrong_role++;
+		else
+			rep_gather_data(core, frame, index, update);
+		break;
+	case REP_FRAME_NAK:
+		memcpy(&nak, frame->body, sizeof(nak));
+		if (primary)
+			rep_window_nak(core, &nak);
+		else
+			core->stats.dropped_wrong_role++;
+		break;
+	case REP_FRAME_GOODBYE:
+		rep_link_goodbye(core);
+		break;
+	default:
+		break;
+	}
+	if (!primary)
+		core->committed =
+			sf_max64(core->committed, sf_min64(header->committed, core->last_sequence));
+}
+
+static void push(struct rep_update *update, enum rep_frame_type type, uint8_t flags)
+{
+	update->send[update->send_count++] = (struct rep_send){.type = type, .flags = flags};
+}
+
+/* Frames that carry no entries: at most one of each kind, and none that another makes needless. */
+static void
+send_control(struct rep_core *core, struct rep_update *update, bool reads, uint64_t now_ns)
+{
+	uint64_t interval_ns = core->config.heartbeat_interval_ns;
+	if (core->stale_due && now_ns - core->last_stale_ns >= interval_ns) {
+		push(update, REP_FRAME_STALE, 0);
+		core->last_stale_ns = now_ns;
+		core->stale_due = false;
+	}
+	/* Two sides that answer each other's HELLO must not start a storm. */
+	bool hello =
+		core->hello_due && now_ns - core->last_hello_ns >= core->config.retransmit_min_ns;
+	if (hello || (!core->link_up && now_ns - core->last_hello_ns >= interval_ns)) {
+		push(update, REP_FRAME_HELLO, 0);
+		core->last_hello_ns = now_ns;
+		core->hello_due = false;
+	}
+	if (!core->link_up)
+		return;
+	bool answer = core->ack_due || core->echo_due;
+	bool beat = now_ns - core->last_sent_ns >= interval_ns;
+	if (answer)
+		push(update, REP_FRAME_ACK, 0);
+	else if (reads && update->send_count == 0)
+		push(update, REP_FRAME_HEARTBEAT, REP_FLAG_ECHO);
+	else if (beat && update->send_count == 0)
+		push(update, REP_FRAME_HEARTBEAT, 0);
+	core->ack_due = core->echo_due = false;
+}
+
+void rep_core_step(struct rep_core *core, const struct rep_event *event, struct rep_update *update)
+{
+	uint64_t now_ns = event->now_ns;
+	enum rep_mode mode_before = core->mode;
+	enum rep_reason reason_before = core->reason;
+	uint64_t last_before = core->last_sequence;
+	update->store_count = update->send_count = 0;
+	update->mode_changed = false;
+	CHECK(event->submit_count <= rep_core_room(core));
+	CHECK(event->passed_sequence <= core->last_sequence);
+	core->passed_sequence = event->passed_sequence;
+	core->durable = event->durable;
+	core->last_sequence += event->submit_count;
+	if (event->submit_count > 0)
+		core->author_incarnation = core->config.incarnation;
+
+	if (core->mode != REP_MODE_HALTED) {
+		for (uint32_t i = 0; i < event->frame_count; i++)
+			receive(core, &event->frames[i], i, update, now_ns);
+		rep_link_judge(core, event->rx_drained, now_ns);
+		if (core->link_up && core->config.role == REP_PRIMARY)
+			rep_window_send(core, update, now_ns);
+		else if (core->link_up)
+			rep_gather_naks(core, update, now_ns);
+		send_control(core, update, event->reads, now_ns);
+	}
+
+	/* inv. 8, inv. 10: only what the standby of this epoch and life has, and only PAIRED. */
+	if (core->mode == REP_MODE_PAIRED || CANARY(BLOCKED_COMMITS)) {
+		CHECK(CANARY(COMMIT_MOVES_BACK) || core->acked >= core->committed); /* inv. 3 */
+		if (core->config.role == REP_PRIMARY)
+			core->committed = core->acked;
+	}
+	update->append.first = last_before + 1;
+	update->append.count = core->last_sequence - last_before;
+	update->committed = core->committed;
+	update->confirmed_frame = CANARY(READ_WITHOUT_ECHO)	  ? core->frame_number + 1
+				  : core->mode == REP_MODE_PAIRED ? core->peer_heard_frame
+								  : 0;
+	update->mode_changed = core->mode != mode_before || core->reason != reason_before;
+}
+
+uint64_t rep_core_deadline_ns(const struct rep_core *core)
+{
+	if (core->mode == REP_MODE_HALTED)
+		return UINT64_MAX;
+	uint64_t due = rep_link_deadline_ns(core);
+	due = sf_min64(
+		due,
+		core->config.role == REP_PRIMARY ? rep_window_deadline_ns(core)
+						 : rep_gather_deadline_ns(core)
+	);
+	return due;
+}
+
+void rep_core_header(
+	struct rep_core *core,
+	const struct rep_send *send,
+	uint64_t now_ns,
+	struct rep_header *header
+)
+{
+	bool primary = core->config.role == REP_PRIMARY;
+	uint64_t age_us = core->heard_frame == 0 ? 0 : (now_ns - core->heard_ns) / 1000;
+	uint64_t position = primary ? core->sent : core->last_sequence;
+	if (CANARY(ACK_BEFORE_RECEIPT) && !primary)
+		position = sf_max64(core->highest, core->known_position);
+	*header = (struct rep_header){
+		.version = REP_FRAME_VERSION,
+		.type = (uint8_t)send->type,
+		.source = core->config.link.node,
+		.destination = core->config.link.peer,
+		.cluster_tag = core->config.link.cluster_tag,
+		.epoch = core->config.epoch,
+		.source_incarnation = core->config.incarnation,
+		.destination_incarnation = core->peer_incarnation,
+		.frame_number = ++core->frame_number,
+		.heard_frame = core->heard_frame,
+		.heard_age_us = (uint32_t)sf_min64(age_us, UINT32_MAX),
+		.position = position,
+		.committed = core->committed,
+		.durable = core->durable,
+		.limit = core->passed_sequence + core->config.slots,
+		.flags = (uint8_t
+		)(send->flags | (core->link_up ? REP_FLAG_LINK_UP : 0) |
+		  (primary ? REP_FLAG_PRIMARY : 0)),
+	};
+	core->last_sent_ns = now_ns;
+	if (core->sample_frame == 0) {
+		core->sample_frame = core->frame_number;
+		core->sample_ns = now_ns;
+	}
+}
+
+void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
+{
+	*hello = (struct rep_hello){
+		.last_sequence = core->last_sequence,
+		.author_incarnation = core->last_sequence > 0 ? core->author_incarnation : 0,
+		.config_digest = core->config.config_digest,
+		.last_epoch = core->config.epoch,
+	};
+}
+
+void rep_core_halt(struct rep_core *core, enum rep_reason reason)
+{
+	rep_core_set_mode(core, REP_MODE_HALTED, reason);
+	core->link_up = false;
+}
+
+void rep_core_leave(struct rep_core *core, struct rep_update *update)
+{
+	update->store_count = update->send_count = 0;
+	update->append = (struct rep_range){.first = core->last_sequence + 1};
+	update->committed = core->committed;
+	update->confirmed_frame = 0;
+	update->mode_changed = true;
+	if (core->link_up)
+		push(update, REP_FRAME_GOODBYE, 0);
+	rep_core_halt(core, REP_REASON_PEER_LEFT);
+}

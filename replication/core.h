@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The replication core: one state machine per node, without I/O, clock, allocation or log. The
+ * dataplane's sequencer and the simulator run the same object code. Shape as in cowsql/raft and
+ * ngtcp2: events and explicit time in, one update out, a deadline for the next call.
+ *
+ * The caller owns the arena (entries by sequence) and every buffer; the core never touches payload.
+ * One rep_core_step per poll, with everything that the poll found. The caller carries an update out
+ * in this order:
+ *   1. copy the entries of `store` from the received frames into the arena;
+ *   2. hand the entries of `append` on, in sequence order (session table, journal, workers);
+ *   3. publish `committed` and `confirmed_frame` (answers may leave);
+ *   4. encode and send the frames of `send`, in order, each with rep_core_header.
+ * Frames that could not be sent count as lost: acknowledgements and timers repair that.
+ *
+ * Loss is repaired by NAK (the standby names the gaps) and by a timer for a lost tail, with the
+ * round-trip estimate of RFC 6298; acknowledgements are cumulative.
+ *
+ * In this version roles come from the configuration and never change: a primary that has lost its
+ * standby is BLOCKED until the standby is back and level.
+ *
+ * Limits: one owner (the sequencer's lcore). Sequences and frame numbers are u64 and never wrap.
+ */
+#pragma once
+
+#include "replication/frame.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REP_MAX_STORES 64
+#define REP_MAX_SENDS 24
+#define REP_MAX_NAKS 8	      /* gaps named in one step */
+#define REP_MAX_RESENDS 16    /* asked-for ranges that are kept */
+#define REP_CHUNK_ENTRIES 512 /* most entries sent again, or caught up, in one step */
+#define REP_TAIL_ENTRIES 32   /* sent again when the tail's timer fires */
+
+enum rep_role { REP_PRIMARY, REP_STANDBY };
+
+enum rep_mode {
+	REP_MODE_STANDBY, /* of a standby, whether or not it hears the primary */
+	REP_MODE_PAIRED,  /* of a primary: commits what the standby acknowledges */
+	REP_MODE_BLOCKED, /* of a primary: sequences nothing, commits nothing */
+	REP_MODE_HALTED,  /* own state is in doubt: takes no part any more */
+};
+
+/* Why a primary is BLOCKED, or what a standby waits for. */
+enum rep_reason {
+	REP_REASON_NONE,
+	REP_REASON_START,	     /* the peer was not heard yet */
+	REP_REASON_PEER_SILENT,	     /* nothing heard within the detection window */
+	REP_REASON_PEER_DEAF,	     /* heard, but it does not hear us: one-way cut */
+	REP_REASON_PEER_LEFT,	     /* said GOODBYE */
+	REP_REASON_PEER_RESTARTED,   /* a new life of the peer: HELLO under way */
+	REP_REASON_CATCHING_UP,	     /* resending from the arena until level */
+	REP_REASON_PEER_LOST_MEMORY, /* restarted empty, and there is no log to refill it from */
+	REP_REASON_HISTORY_GONE,     /* what the peer misses has left the arena */
+	REP_REASON_OTHER_HISTORY,    /* it holds entries of another primary's life */
+	REP_REASON_ROLE_CONFLICT,    /* both have the same role */
+	REP_REASON_CONFIG_MISMATCH,  /* settings that must be equal differ */
+	REP_REASON_EPOCH_MISMATCH,
+	REP_REASON_BAD_ENTRY, /* an entry from the peer does not fit the session table */
+	REP_REASONS,
+};
+const char *rep_reason_name(enum rep_reason reason);
+/* The same as a sentence for the operator. */
+const char *rep_reason_text(enum rep_reason reason);
+
+struct rep_core_config {
+	struct rep_link_identity link;
+	enum rep_role role;
+	uint32_t epoch;
+	uint64_t incarnation;	/* not 0; higher at every start of this node */
+	uint64_t config_digest; /* must be equal on both nodes */
+	uint32_t slots;		/* of the arena; power of two, at least 8 */
+	uint32_t window;	/* most entries without acknowledgement; at most slots */
+	uint64_t heartbeat_interval_ns;
+	uint32_t heartbeat_misses; /* detection window = interval x misses */
+	uint64_t retransmit_min_ns;
+};
+
+/* Counters; grow only. */
+struct rep_stats {
+	uint64_t frames_taken;
+	uint64_t entries_sent;
+	uint64_t entries_resent;
+	uint64_t entries_duplicate;    /* received again */
+	uint64_t entries_out_of_order; /* kept for a gap before them */
+	uint64_t entries_no_room;      /* beyond our arena's room: not taken, will come again */
+	uint64_t naks_sent;
+	uint64_t naks_received;
+	uint64_t tail_timeouts;
+	uint64_t dropped_epoch_stale;
+	uint64_t dropped_epoch_higher;
+	uint64_t dropped_other_life; /* of another incarnation of either side */
+	uint64_t dropped_no_link;
+	uint64_t dropped_bad_ack;    /* acknowledges what was never sent */
+	uint64_t dropped_wrong_role; /* DATA at a primary, NAK at a standby */
+	uint64_t own_gaps;	     /* our loop was late: suspicion restarted (R14) */
+	uint64_t times_blocked;
+};
+
+struct rep_range {
+	uint64_t first;
+	uint64_t count;
+};
+
+struct rep_core {
+	struct rep_core_config config;
+	enum rep_mode mode;
+	enum rep_reason reason;
+	struct rep_stats stats;
+
+	/* Own history. */
+	uint64_t last_sequence; /* newest entry without a gap before it */
+	uint64_t committed;
+	uint64_t passed_sequence; /* local consumers are past these */
+	uint64_t durable;
+	uint64_t author_incarnation; /* of the entries held; 0: none */
+
+	/* Link session: both sides' lives are known and the histories fit. */
+	bool link_up;
+	bool peer_left;
+	uint64_t peer_incarnation; /* highest seen */
+	uint64_t frame_number;	   /* last used */
+	uint64_t heard_frame;
+	uint64_t heard_ns;
+	uint64_t peer_heard_frame; /* highest own frame that the peer heard in this link session */
+	uint64_t echo_ns;	   /* when that last rose */
+	uint64_t last_sent_ns;
+	uint64_t last_hello_ns;
+	uint64_t last_step_ns;
+	uint64_t last_stale_ns;
+
+	/* Round-trip estimate, RFC 6298. */
+	uint64_t rtt_ns, rtt_var_ns;
+	uint64_t sample_frame; /* 0: none under way */
+	uint64_t sample_ns;
+
+	/* Primary. */
+	uint64_t sent; /* last sequence put on the wire in this link session */
+	uint64_t acked;
+	uint64_t acked_ever;
+	uint64_t peer_durable;
+	uint64_t peer_limit;
+	uint64_t progress_ns;
+	uint32_t tail_backoff;
+	uint32_t resend_count;
+	struct rep_range resends[REP_MAX_RESENDS];
+
+	/* Standby. */
+	uint64_t highest;	 /* newest entry in the arena, gaps or not */
+	uint64_t known_position; /* of the primary: what exists */
+	uint64_t nak_due_ns;	 /* 0: nothing is missing */
+	uint64_t *held;		 /* bit per slot: entry is there, beyond a gap */
+
+	/* Due at the end of the step. */
+	bool ack_due, hello_due, stale_due, echo_due;
+};
+
+struct rep_store {
+	uint32_t frame; /* index into the event's frames */
+	uint32_t skip;	/* entries of that frame to pass over */
+	uint32_t count; /* entries to copy, each to the slot of its sequence */
+};
+
+struct rep_send {
+	enum rep_frame_type type;
+	uint8_t flags;
+	struct rep_range range; /* DATA: entries to encode, in as many frames as the MTU asks for;
+				 * NAK: what is missing */
+};
+
+struct rep_event {
+	uint64_t now_ns;       /* local monotonic time, never lower than before */
+	uint32_t submit_count; /* entries that the caller has filled, at most rep_core_room */
+	const struct rep_frame *frames;
+	uint32_t frame_count;
+	bool rx_drained;	  /* no frame waits in the receive queue any more */
+	bool reads;		  /* reads wait for a fresh echo */
+	uint64_t passed_sequence; /* every local consumer is past these slots */
+	uint64_t durable;
+};
+
+struct rep_update {
+	uint32_t store_count;
+	uint32_t send_count;
+	struct rep_range append;
+	uint64_t committed;
+	uint64_t confirmed_frame; /* reads that noted at most this frame number may be answered */
+	bool mode_changed;
+	struct rep_store store[REP_MAX_STORES];
+	struct rep_send send[REP_MAX_SENDS];
+};
+
+/* Bytes of memory behind rep_core_init (the bitmap of held entries). */
+uint64_t rep_core_memory_bytes(const struct rep_core_config *config);
+/* START with an empty history. memory is aligned to 8 and kept. */
+void rep_core_init(
+	struct rep_core *core, const struct rep_core_config *config, void *memory, uint64_t now_ns
+);
+
+/* Sequences that a SUBMIT may take right now: 0 while not PAIRED. */
+uint32_t rep_core_room(const struct rep_core *core);
+/* True when a request may be sequenced or a read executed, room or not. */
+static inline bool rep_core_serves(const struct rep_core *core)
+{
+	return core->mode == REP_MODE_PAIRED;
+}
+/* A read that arrives now is answered when confirmed_frame has reached this number. */
+static inline uint64_t rep_core_read_frame(const struct rep_core *core)
+{
+	return core->frame_number + 1;
+}
+
+void rep_core_step(struct rep_core *core, const struct rep_event *event, struct rep_update *update);
+/* When the next step is due at the latest; UINT64_MAX: never. */
+uint64_t rep_core_deadline_ns(const struct rep_core *core);
+
+/* Fills a header for the next frame and counts it; body, sizes and CRC are still to come. */
+void rep_core_header(
+	struct rep_core *core,
+	const struct rep_send *send,
+	uint64_t now_ns,
+	struct rep_header *header
+);
+/* Body of a HELLO. */
+void rep_core_hello(const struct rep_core *core, struct rep_hello *hello);
+
+/* The caller found that an entry of the peer does not fit: stop taking part. It must then not carry
+ * out the rest of the update at hand. */
+void rep_core_halt(struct rep_core *core, enum rep_reason reason);
+
+/* The node is about to leave: one GOODBYE is due, and nothing is served any more. */
+void rep_core_leave(struct rep_core *core, struct rep_update *update);
+
+/* For status: is the peer heard within the detection window? */
+bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns);

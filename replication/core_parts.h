@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The parts of the core among themselves; only replication/ includes this.
+ *   link.c    lives, HELLO, who is heard, detection
+ *   window.c  primary: acknowledgements, what goes out, what goes out again
+ *   gather.c  standby: gaps, what is stored, NAK
+ */
+#pragma once
+
+#include "config/bytes.h"
+#include "config/canary.h"
+#include "replication/core.h"
+
+/* link.c */
+void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns);
+/* True when the frame belongs to the link session, and so may act. */
+bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns);
+void rep_link_goodbye(struct rep_core *core);
+/* Judges the detection window and sets mode and reason. */
+void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns);
+uint64_t rep_link_deadline_ns(const struct rep_core *core);
+uint64_t rep_link_window_ns(const struct rep_core *core);
+/* Time after which something unanswered counts as lost: RFC 6298's RTO without back-off. */
+uint64_t rep_link_rto_ns(const struct rep_core *core);
+void rep_core_set_mode(struct rep_core *core, enum rep_mode mode, enum rep_reason reason);
+
+/* window.c */
+void rep_window_acknowledge(struct rep_core *core, const struct rep_header *header, uint64_t now);
+void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns);
+void rep_window_nak(struct rep_core *core, const struct rep_nak *nak);
+void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t now_ns);
+uint64_t rep_window_deadline_ns(const struct rep_core *core);
+
+/* gather.c */
+void rep_gather_data(
+	struct rep_core *core,
+	const struct rep_frame *frame,
+	uint32_t frame_index,
+	struct rep_update *update
+);
+void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t now_ns);
+uint64_t rep_gather_deadline_ns(const struct rep_core *core);

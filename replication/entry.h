@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * An entry: an update (or the opening or closing of a session) with its place in the log. The same
+ * bytes stand in the arena, in DATA frames and, later, in log segments: 64 bytes of header, then
+ * the payload, padded with zeros to a multiple of 8. The CRC is computed once, where the entry is
+ * sequenced, and whatever carries the entry builds on it.
+ *
+ * In a received frame an entry may stand at any even address, so the struct claims no more
+ * alignment than that. client_id … asset_id have the order and sizes of the client protocol's
+ * UpdateRequest block, so that filling an entry is one copy of 32 bytes.
+ */
+#pragma once
+
+#include "config/bytes.h"
+#include "config/check.h"
+#include "config/crc32c.h"
+
+#include <stdint.h>
+
+enum rep_entry_kind {
+	REP_ENTRY_UPDATE = 1,
+	REP_ENTRY_OPEN = 2,  /* client_id: the new session, request_seq: nonce, asset_id: key id */
+	REP_ENTRY_CLOSE = 3, /* client_id: the session */
+};
+
+#define REP_ENTRY_HEADER_BYTES 64
+#define REP_MAX_PAYLOAD_BYTES 1334
+
+struct rep_entry {
+	uint32_t crc;	       /* CRC32C of all that follows, padding included */
+	uint32_t epoch;	       /* of its author; (epoch, sequence) names one content (inv. 4) */
+	uint64_t sequence;     /* first is 1 */
+	uint64_t timestamp_ns; /* unix time by the author's sequencer; never decreases */
+	uint64_t client_id;
+	uint64_t request_seq;
+	uint64_t first_incomplete_seq;
+	uint64_t asset_id;
+	uint16_t payload_bytes;
+	uint8_t kind; /* enum rep_entry_kind */
+	uint8_t opcode;
+	uint32_t reserved; /* 0 */
+	uint8_t payload[];
+} __attribute__((packed, aligned(2)));
+STATIC_CHECK(sizeof(struct rep_entry) == REP_ENTRY_HEADER_BYTES, "one cache line");
+STATIC_CHECK(offsetof(struct rep_entry, client_id) == 24, "copied with request_seq … asset_id");
+STATIC_CHECK(offsetof(struct rep_entry, payload_bytes) == 56, "after four words of the request");
+
+/* Bytes of an entry with this payload: always a multiple of 8. */
+static inline uint32_t rep_entry_bytes(uint32_t payload_bytes)
+{
+	return REP_ENTRY_HEADER_BYTES + (uint32_t)sf_round_up(payload_bytes, 8);
+}
+
+/* Zeroes the padding behind the payload; before the CRC is taken. */
+static inline void rep_entry_pad(struct rep_entry *entry)
+{
+	uint32_t end = entry->payload_bytes;
+	while (end % 8 != 0)
+		entry->payload[end++] = 0;
+}
+
+static inline uint32_t rep_entry_crc(const struct rep_entry *entry)
+{
+	const uint8_t *p = (const uint8_t *)entry;
+	uint32_t words = rep_entry_bytes(entry->payload_bytes) / 8;
+	/* The first word holds the CRC itself: its place counts as zero. */
+	uint32_t crc = sf_crc32c_u64(SF_CRC32C_INIT, (uint64_t)entry->epoch << 32);
+	for (uint32_t i = 1; i < words; i++)
+		crc = sf_crc32c_u64(crc, sf_load64(p + 8 * i));
+	return sf_crc32c_end(crc);
+}

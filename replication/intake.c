@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "replication/intake.h"
+
+#include "config/canary.h"
+
+uint32_t rep_arena_stride(uint32_t max_payload_bytes)
+{
+	/* Whole cache lines: no line holds two entries. */
+	return (uint32_t)sf_round_up(rep_entry_bytes(max_payload_bytes), 64);
+}
+
+void rep_intake_begin(struct rep_intake *intake, uint64_t timestamp_ns)
+{
+	intake->timestamp_ns = sf_max64(intake->timestamp_ns, timestamp_ns);
+	intake->room = rep_core_room(intake->core);
+	intake->pending = 0;
+}
+
+/* The next free slot, its header filled but for what the request says. */
+static struct rep_entry *next_entry(struct rep_intake *intake, enum rep_entry_kind kind)
+{
+	uint64_t sequence = intake->core->last_sequence + intake->pending + 1;
+	struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
+	entry->epoch = intake->core->config.epoch;
+	entry->sequence = sequence;
+	entry->timestamp_ns = intake->timestamp_ns;
+	entry->payload_bytes = 0;
+	entry->kind = (uint8_t)kind;
+	entry->opcode = 0;
+	entry->reserved = 0;
+	return entry;
+}
+
+/* The entry is complete: seal it and advance the session table by it. */
+static void
+take(struct rep_intake *intake,
+     struct rep_entry *entry,
+     uint8_t partition,
+     struct rep_verdict_detail *detail)
+{
+	entry->crc = rep_entry_crc(entry);
+	enum rep_session_fault fault =
+		rep_session_apply(intake->sessions, entry, partition, &detail->session);
+	/* The verdict came first, so what we wrote ourselves must fit (inv. 4). */
+	CHECK(fault == REP_SESSION_OK || CANARY(REPEAT_APPLIED_TWICE) || CANARY(REPEAT_OTHER_ASSET)
+	);
+	detail->sequence = entry->sequence;
+	detail->partition = partition;
+	intake->room--;
+	intake->pending++;
+}
+
+enum rep_taken rep_intake_update(
+	struct rep_intake *intake,
+	const void *block,
+	uint8_t opcode,
+	const void *payload,
+	uint16_t payload_bytes,
+	uint8_t partition,
+	struct rep_verdict_detail *detail
+)
+{
+	if (!rep_core_serves(intake->core))
+		return REP_REFUSED_NOT_PRIMARY;
+	const uint8_t *fields = block;
+	enum rep_verdict verdict = rep_session_check(
+		intake->sessions,
+		sf_load64(fields),
+		sf_load64(fields + 8),
+		sf_load64(fields + 16),
+		detail
+	);
+	if (CANARY(REPEAT_APPLIED_TWICE) && verdict == REP_REPEAT)
+		verdict = REP_FRESH;
+	if (CANARY(REPEAT_OTHER_ASSET) && verdict == REP_REPEAT && detail->partition != partition)
+		verdict = REP_FRESH;
+	switch (verdict) {
+	case REP_FORGOTTEN:
+		return REP_REFUSED_FORGOTTEN;
+	case REP_OVERLOADED:
+		return REP_REFUSED_OVERLOADED;
+	case REP_REPEAT:
+		return REP_TAKEN_REPEAT;
+	case REP_FRESH:
+		break;
+	}
+	if (intake->room == 0)
+		return REP_REFUSED_BUSY;
+	struct rep_entry *entry = next_entry(intake, REP_ENTRY_UPDATE);
+	memcpy(&entry->client_id, fields, 32);
+	entry->opcode = opcode;
+	entry->payload_bytes = payload_bytes;
+	memcpy(entry->payload, payload, payload_bytes);
+	rep_entry_pad(entry);
+	take(intake, entry, partition, detail);
+	return REP_TAKEN;
+}
+
+enum rep_taken
+rep_intake_open(struct rep_intake *intake, uint64_t nonce, struct rep_verdict_detail *detail)
+{
+	if (!rep_core_serves(intake->core))
+		return REP_REFUSED_NOT_PRIMARY;
+	detail->session = rep_session_find_nonce(intake->sessions, nonce);
+	if (detail->session != REP_SESSION_NONE) {
+		detail->sequence =
+			rep_session_open_sequence(&intake->sessions->sessions[detail->session]);
+		detail->partition = 0;
+		return REP_TAKEN_REPEAT;
+	}
+	if (intake->room == 0 || intake->sessions->count == intake->sessions->limits.max_sessions)
+		return REP_REFUSED_BUSY;
+	struct rep_entry *entry = next_entry(intake, REP_ENTRY_OPEN);
+	entry->client_id = rep_session_client_id(entry->epoch, entry->sequence);
+	entry->request_seq = nonce;
+	entry->first_incomplete_seq = 0;
+	entry->asset_id = 0; /* key id: none without authentication */
+	take(intake, entry, 0, detail);
+	return REP_TAKEN;
+}
+
+enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id)
+{
+	struct rep_verdict_detail detail;
+	if (!rep_core_serves(intake->core))
+		return REP_REFUSED_NOT_PRIMARY;
+	if (rep_session_find(intake->sessions, client_id) == REP_SESSION_NONE)
+		return REP_REFUSED_FORGOTTEN;
+	if (intake->room == 0)
+		return REP_REFUSED_BUSY;
+	struct rep_entry *entry = next_entry(intake, REP_ENTRY_CLOSE);
+	entry->client_id = client_id;
+	entry->request_seq = 0;
+	entry->first_incomplete_seq = 0;
+	entry->asset_id = 0;
+	take(intake, entry, 0, &detail);
+	return REP_TAKEN;
+}
+
+enum rep_session_fault
+rep_intake_follow(struct rep_intake *intake, uint64_t sequence, uint32_t *session)
+{
+	const struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
+	CHECK(entry->sequence == sequence);
+	uint8_t partition =
+		entry->kind == REP_ENTRY_UPDATE ? rep_partition(entry->asset_id) : (uint8_t)0;
+	return rep_session_apply(intake->sessions, entry, partition, session);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * From requests to entries, and from received entries to the session table: the pure part of the
+ * sequencer around the core. The primary asks for each request in its order (verdict, then an
+ * arena slot, then the session table), and submits what was taken in the next rep_core_step. The
+ * standby follows with each appended entry.
+ *
+ * The arena is a power-of-two array of fixed slots, indexed by sequence; this file fills slots, the
+ * core decides when they may be used again.
+ */
+#pragma once
+
+#include "replication/core.h"
+#include "replication/session.h"
+
+#include <stdint.h>
+
+struct rep_arena {
+	uint8_t *base; /* aligned to 64 */
+	uint32_t stride_bytes;
+	uint32_t mask; /* slots - 1 */
+};
+
+static inline struct rep_entry *rep_arena_entry(const struct rep_arena *arena, uint64_t sequence)
+{
+	return (struct rep_entry
+			*)(arena->base + (uint64_t)arena->stride_bytes * (sequence & arena->mask));
+}
+
+/* Bytes of one slot for payloads of at most this size. */
+uint32_t rep_arena_stride(uint32_t max_payload_bytes);
+
+struct rep_intake {
+	struct rep_core *core;
+	struct rep_session_table *sessions;
+	struct rep_arena arena;
+	uint64_t timestamp_ns; /* unix time for entries of this poll; set by the caller, never lower
+				*/
+	uint32_t room;	       /* left in this poll; rep_intake_begin reads it from the core */
+	uint32_t pending;      /* taken in this poll: the next event's submit_count */
+};
+
+enum rep_taken {
+	REP_TAKEN,	  /* sequenced; detail names the sequence and the session */
+	REP_TAKEN_REPEAT, /* detail names the first entry */
+	REP_REFUSED_FORGOTTEN,
+	REP_REFUSED_OVERLOADED,
+	REP_REFUSED_BUSY,
+	REP_REFUSED_NOT_PRIMARY,
+};
+
+/* Begins a poll: what may be taken now. */
+void rep_intake_begin(struct rep_intake *intake, uint64_t timestamp_ns);
+
+/* An update. block: clientId, requestSeq, firstIncompleteSeq and assetId as in the client protocol
+ * (32 bytes, unaligned), already checked for 1 <= firstIncompleteSeq <= requestSeq; payload_bytes
+ * is within the configured limit. partition: rep_partition(assetId). */
+enum rep_taken rep_intake_update(
+	struct rep_intake *intake,
+	const void *block,
+	uint8_t opcode,
+	const void *payload,
+	uint16_t payload_bytes,
+	uint8_t partition,
+	struct rep_verdict_detail *detail
+);
+
+/* A new session; the same nonce again is a REPEAT of the first. BUSY also when the table is full:
+ * the caller may close an idle session and ask again. The clientId is in the entry, or in the
+ * session named by detail. */
+enum rep_taken
+rep_intake_open(struct rep_intake *intake, uint64_t nonce, struct rep_verdict_detail *detail);
+
+/* Closes an open session, for its client or for idleness. FORGOTTEN when it is not open. */
+enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id);
+
+/* The standby's next appended entry, in sequence order. On a fault the caller halts the core. */
+enum rep_session_fault
+rep_intake_follow(struct rep_intake *intake, uint64_t sequence, uint32_t *session);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "replication/core_parts.h"
+
+void rep_core_set_mode(struct rep_core *core, enum rep_mode mode, enum rep_reason reason)
+{
+	if (core->mode == REP_MODE_HALTED)
+		return;
+	if (mode == REP_MODE_BLOCKED && core->mode == REP_MODE_PAIRED)
+		core->stats.times_blocked++;
+	core->mode = mode;
+	core->reason = reason;
+}
+
+/* A primary is BLOCKED for it, a standby merely waits. */
+static void wait_for(struct rep_core *core, enum rep_reason reason)
+{
+	bool primary = core->config.role == REP_PRIMARY;
+	rep_core_set_mode(core, primary ? REP_MODE_BLOCKED : REP_MODE_STANDBY, reason);
+}
+
+static void drop_link(struct rep_core *core, enum rep_reason reason)
+{
+	core->link_up = false;
+	core->resend_count = 0;
+	core->nak_due_ns = 0;
+	wait_for(core, reason);
+}
+
+/* Only a frame number above all that were heard proves that the peer was alive since: duplicates
+ * and late arrivals prove nothing (N20). The echo is judged the same way. */
+static void note_heard(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
+{
+	if (header->frame_number > core->heard_frame) {
+		core->heard_frame = header->frame_number;
+		core->heard_ns = now_ns;
+	}
+	if (header->destination_incarnation == core->config.incarnation &&
+	    header->heard_frame > core->peer_heard_frame &&
+	    header->heard_frame <= core->frame_number) {
+		core->peer_heard_frame = header->heard_frame;
+		core->echo_ns = now_ns;
+		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame) {
+			uint64_t rtt = now_ns - core->sample_ns;
+			uint64_t age = (uint64_t)header->heard_age_us * 1000;
+			/* The peer may have kept the echo for a while: that is not the wire's. */
+			rtt = rtt > age ? rtt - age : 0;
+			uint64_t error =
+				rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
+			if (core->rtt_ns == 0) {
+				core->rtt_ns = rtt;
+				core->rtt_var_ns = rtt / 2;
+			} else {
+				core->rtt_var_ns += error / 4;
+				core->rtt_var_ns -= core->rtt_var_ns / 4;
+				core->rtt_ns += rtt / 8;
+				core->rtt_ns -= core->rtt_ns / 8;
+			}
+			core->sample_frame = 0;
+		}
+	}
+}
+
+/* A life of the peer that was not known before: its frames start over, and so does the link. */
+static void meet(struct rep_core *core, uint64_t incarnation)
+{
+	bool again = core->peer_incarnation != 0;
+	core->peer_incarnation = incarnation;
+	core->peer_left = false;
+	core->heard_frame = 0;
+	core->peer_heard_frame = 0;
+	drop_link(core, again ? REP_REASON_PEER_RESTARTED : REP_REASON_START);
+}
+
+/* Does the history of a standby fit ours? */
+static enum rep_reason judge_standby(const struct rep_core *core, const struct rep_hello *hello)
+{
+	if (hello->last_sequence == 0)
+		return core->acked_ever > 0 ? REP_REASON_PEER_LOST_MEMORY : REP_REASON_NONE;
+	/* One author per epoch makes (epoch, sequence) the identity of an entry. */
+	if (hello->author_incarnation != core->config.incarnation ||
+	    hello->last_sequence > core->last_sequence)
+		return REP_REASON_OTHER_HISTORY;
+	if (core->last_sequence - hello->last_sequence > core->config.slots)
+		return REP_REASON_HISTORY_GONE;
+	return REP_REASON_NONE;
+}
+
+static enum rep_reason judge_hello(
+	const struct rep_core *core, const struct rep_header *header, const struct rep_hello *hello
+)
+{
+	bool peer_is_primary = header->flags & REP_FLAG_PRIMARY;
+	if (peer_is_primary == (core->config.role == REP_PRIMARY))
+		return REP_REASON_ROLE_CONFLICT;
+	if (hello->config_digest != core->config.config_digest)
+		return REP_REASON_CONFIG_MISMATCH;
+	if (header->epoch != core->config.epoch)
+		return REP_REASON_EPOCH_MISMATCH;
+	if (core->config.role == REP_PRIMARY)
+		return judge_standby(core, hello);
+	if (core->author_incarnation != 0 && core->author_incarnation != header->source_incarnation)
+		return REP_REASON_OTHER_HISTORY;
+	return REP_REASON_NONE;
+}
+
+void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
+{
+	const struct rep_header *header = frame->header;
+	struct rep_hello hello;
+	memcpy(&hello, frame->body, sizeof(hello));
+
+	/* Lives only rise, so a late HELLO of an earlier life cannot bring that life back. */
+	if (header->source_incarnation < core->peer_incarnation ||
+	    (core->peer_left && header->source_incarnation == core->peer_incarnation)) {
+		core->stats.dropped_other_life++;
+		return;
+	}
+	if (header->source_incarnation > core->peer_incarnation)
+		meet(core, header->source_incarnation);
+	core->stats.frames_taken++;
+	note_heard(core, header, now_ns);
+	if (!(header->flags & REP_FLAG_LINK_UP))
+		core->hello_due = true;
+
+	enum rep_reason fault = judge_hello(core, header, &hello);
+	if (fault != REP_REASON_NONE) {
+		/* A HELLO from before the link came up may arrive late; an established link
+		 * stands on fresher facts than its history. */
+		if (!core->link_up)
+			wait_for(core, fault);
+		return;
+	}
+	if (core->link_up || header->destination_incarnation != core->config.incarnation)
+		return;
+
+	core->link_up = true;
+	core->heard_ns = now_ns;
+	core->echo_ns = now_ns;
+	core->hello_due = true;
+	if (core->config.role == REP_PRIMARY) {
+		core->peer_limit = header->limit;
+		rep_window_restart(core, hello.last_sequence, now_ns);
+		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
+	} else {
+		core->author_incarnation = header->source_incarnation;
+		core->known_position = header->position;
+		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
+	}
+}
+
+bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
+{
+	const struct rep_header *header = frame->header;
+	if (!(CANARY(STALE_SESSION_ACK) && header->type == REP_FRAME_ACK) &&
+	    (header->source_incarnation != core->peer_incarnation || core->peer_left ||
+	     header->destination_incarnation != core->config.incarnation)) {
+		core->stats.dropped_other_life++;
+		if (header->source_incarnation > core->peer_incarnation)
+			core->hello_due = true;
+		return false;
+	}
+	if (header->epoch != core->config.epoch && !CANARY(STALE_EPOCH_ACCEPTED)) {
+		/* R1: a lower epoch is told so. A higher one cannot be while roles are fixed. */
+		if (header->epoch < core->config.epoch) {
+			core->stats.dropped_epoch_stale++;
+			core->stale_due = header->type != REP_FRAME_STALE;
+		} else {
+			core->stats.dropped_epoch_higher++;
+		}
+		return false;
+	}
+	if (!core->link_up) {
+		core->stats.dropped_no_link++;
+		core->hello_due = true;
+		return false;
+	}
+	note_heard(core, header, now_ns);
+	return true;
+}
+
+void rep_link_goodbye(struct rep_core *core)
+{
+	core->peer_left = true;
+	drop_link(core, REP_REASON_PEER_LEFT);
+}
+
+uint64_t rep_link_window_ns(const struct rep_core *core)
+{
+	return core->config.heartbeat_interval_ns * core->config.heartbeat_misses;
+}
+
+uint64_t rep_link_rto_ns(const struct rep_core *core)
+{
+	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
+}
+
+void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
+{
+	uint64_t window_ns = rep_link_window_ns(core);
+	/* R14: whoever was away itself first blames itself. */
+	if (now_ns - core->last_step_ns > window_ns / 4) {
+		core->stats.own_gaps++;
+		core->heard_ns = now_ns;
+		core->echo_ns = now_ns;
+	}
+	core->last_step_ns = now_ns;
+	if (!core->link_up)
+		return;
+
+	bool silent = now_ns - core->heard_ns > window_ns;
+	bool deaf = now_ns - core->echo_ns > window_ns;
+	if (core->config.role == REP_STANDBY) {
+		if (!silent)
+			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
+		else if (rx_drained)
+			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_PEER_SILENT);
+		return;
+	}
+	if (silent || deaf) {
+		/* A primary judges both directions (R4), once the queue is drained. */
+		if (rx_drained)
+			rep_core_set_mode(
+				core,
+				REP_MODE_BLOCKED,
+				silent ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
+			);
+	} else if (core->mode == REP_MODE_BLOCKED) {
+		bool level = core->acked == core->last_sequence;
+		rep_core_set_mode(
+			core,
+			level ? REP_MODE_PAIRED : REP_MODE_BLOCKED,
+			level ? REP_REASON_NONE : REP_REASON_CATCHING_UP
+		);
+	}
+}
+
+uint64_t rep_link_deadline_ns(const struct rep_core *core)
+{
+	uint64_t interval_ns = core->config.heartbeat_interval_ns;
+	if (core->hello_due)
+		return core->last_hello_ns + core->config.retransmit_min_ns;
+	if (!core->link_up)
+		return core->last_hello_ns + interval_ns;
+	uint64_t due = core->last_sent_ns + interval_ns;
+	/* The moment at which the peer starts to count as lost, when that is still to come. */
+	uint64_t suspect = core->heard_ns + rep_link_window_ns(core) + 1;
+	if (core->config.role == REP_PRIMARY)
+		suspect = sf_min64(suspect, core->echo_ns + rep_link_window_ns(core) + 1);
+	if (suspect > core->last_step_ns)
+		due = sf_min64(due, suspect);
+	return due;
+}
+
+bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns)
+{
+	return core->link_up && now_ns - core->heard_ns <= rep_link_window_ns(core);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "replication/session.h"
+
+#include "config/bytes.h"
+#include "config/hash.h"
+
+/* Keys of the digest's parts; changing one changes the digest of every node. */
+#define KEY_MAP 0x53657373696f6e31ull
+#define KEY_IDENTITY 0x53657373696f6e32ull
+
+static uint32_t map_slots(const struct rep_session_limits *limits)
+{
+	return (uint32_t)sf_next_power_of_two(2ull * limits->max_sessions);
+}
+
+uint64_t rep_session_table_bytes(const struct rep_session_limits *limits)
+{
+	uint64_t sessions = limits->max_sessions;
+	return sessions * sizeof(struct rep_session) +
+	       sessions * limits->max_inflight * sizeof(struct rep_session_slot) +
+	       2ull * map_slots(limits) * sizeof(uint32_t);
+}
+
+void rep_session_table_init(
+	struct rep_session_table *table, const struct rep_session_limits *limits, void *memory
+)
+{
+	CHECK(limits->max_sessions >= 1 && limits->max_sessions < REP_SESSION_NONE / 4);
+	CHECK(sf_is_power_of_two(limits->max_inflight));
+	uint32_t slots = map_slots(limits);
+	memset(table, 0, sizeof(*table));
+	memset(memory, 0, rep_session_table_bytes(limits));
+	table->limits = *limits;
+	table->map_mask = slots - 1;
+	table->sessions = memory;
+	table->slots = (struct rep_session_slot *)(table->sessions + limits->max_sessions);
+	table->by_client =
+		(uint32_t *)(table->slots + (uint64_t)limits->max_sessions * limits->max_inflight);
+	table->by_nonce = table->by_client + slots;
+	for (uint32_t i = 0; i < limits->max_sessions; i++)
+		table->sessions[i].next_free = i + 1;
+	table->sessions[limits->max_sessions - 1].next_free = REP_SESSION_NONE;
+}
+
+/* --- The two maps: open addressing with linear probing and backward-shift deletion. --- */
+
+static inline uint32_t map_home(const struct rep_session_table *table, uint64_t key)
+{
+	return (uint32_t)sf_mix(KEY_MAP, key) & table->map_mask;
+}
+
+static inline uint64_t
+map_key(const struct rep_session_table *table, const uint32_t *map, uint32_t place)
+{
+	const struct rep_session *session = &table->sessions[map[place] - 1];
+	return map == table->by_client ? session->client_id : session->nonce;
+}
+
+static uint32_t map_find(const struct rep_session_table *table, const uint32_t *map, uint64_t key)
+{
+	for (uint32_t place = map_home(table, key); map[place] != 0;
+	     place = (place + 1) & table->map_mask)
+		if (map_key(table, map, place) == key)
+			return map[place] - 1;
+	return REP_SESSION_NONE;
+}
+
+static void map_insert(struct rep_session_table *table, uint32_t *map, uint64_t key, uint32_t index)
+{
+	uint32_t place = map_home(table, key);
+	while (map[place] != 0)
+		place = (place + 1) & table->map_mask;
+	map[place] = index + 1;
+}
+
+/* Called while the session still has its keys. */
+static void map_remove(struct rep_session_table *table, uint32_t *map, uint64_t key)
+{
+	uint32_t place = map_home(table, key);
+	while (map_key(table, map, place) != key)
+		place = (place + 1) & table->map_mask;
+	uint32_t hole = place;
+	for (;;) {
+		place = (place + 1) & table->map_mask;
+		if (map[place] == 0)
+			break;
+		uint32_t home = map_home(table, map_key(table, map, place));
+		/* May move into the hole only if its home is not between hole and place. */
+		if (((place - home) & table->map_mask) >= ((place - hole) & table->map_mask)) {
+			map[hole] = map[place];
+			hole = place;
+		}
+	}
+	map[hole] = 0;
+}
+
+/* --- Digest --- */
+
+static inline uint64_t session_hash(const struct rep_session *session)
+{
+	return sf_mix(session->identity_hash, session->first_incomplete_seq) + session->live_hash;
+}
+
+static inline uint64_t
+request_hash(const struct rep_session *session, uint64_t request_seq, uint64_t sequence)
+{
+	return sf_mix(session->identity_hash ^ request_seq, sequence);
+}
+
+/* --- Questions --- */
+
+uint32_t rep_session_find(const struct rep_session_table *table, uint64_t client_id)
+{
+	return map_find(table, table->by_client, client_id);
+}
+
+uint32_t rep_session_find_nonce(const struct rep_session_table *table, uint64_t nonce)
+{
+	return map_find(table, table->by_nonce, nonce);
+}
+
+static inline struct rep_session_slot *
+slot_of(const struct rep_session_table *table, uint32_t session, uint64_t request_seq)
+{
+	uint32_t inflight = table->limits.max_inflight;
+	return &table->slots[(uint64_t)session * inflight + (request_seq & (inflight - 1))];
+}
+
+enum rep_verdict rep_session_check(
+	const struct rep_session_table *table,
+	uint64_t client_id,
+	uint64_t request_seq,
+	uint64_t first_incomplete_seq,
+	struct rep_verdict_detail *detail
+)
+{
+	uint32_t index = rep_session_find(table, client_id);
+	detail->session = index;
+	if (index == REP_SESSION_NONE)
+		return REP_FORGOTTEN;
+	const struct rep_session *session = &table->sessions[index];
+	if (request_seq < session->first_incomplete_seq)
+		return REP_FORGOTTEN;
+	uint64_t first = sf_max64(session->first_incomplete_seq, first_incomplete_seq);
+	if (request_seq - first >= table->limits.max_inflight)
+		return REP_OVERLOADED;
+	const struct rep_session_slot *slot = slot_of(table, index, request_seq);
+	if (slot->request_seq != request_seq)
+		return REP_FRESH;
+	detail->sequence = slot->sequence;
+	detail->partition = slot->partition;
+	return REP_REPEAT;
+}
+
+/* --- Advancing --- */
+
+static enum rep_session_fault
+apply_open(struct rep_session_table *table, const struct rep_entry *entry, uint32_t *session)
+{
+	if (entry->client_id == 0 || entry->request_seq == 0)
+		return REP_SESSION_BAD;
+	if (rep_session_find(table, entry->client_id) != REP_SESSION_NONE ||
+	    rep_session_find_nonce(table, entry->request_seq) != REP_SESSION_NONE)
+		return REP_SESSION_DUPLICATE;
+	if (table->first_free == REP_SESSION_NONE)
+		return REP_SESSION_FULL;
+	uint32_t index = table->first_free;
+	struct rep_session *s = &table->sessions[index];
+	table->first_free = s->next_free;
+	table->count++;
+	*s = (struct rep_session){
+		.client_id = entry->client_id,
+		.nonce = entry->request_seq,
+		.first_incomplete_seq = 1,
+		.last_sequence = entry->sequence,
+		.key_id = entry->asset_id,
+	};
+	s->identity_hash = sf_mix(sf_mix(KEY_IDENTITY ^ s->key_id, s->client_id), s->nonce);
+	memset(slot_of(table, index, 0),
+	       0,
+	       table->limits.max_inflight * sizeof(struct rep_session_slot));
+	map_insert(table, table->by_client, s->client_id, index);
+	map_insert(table, table->by_nonce, s->nonce, index);
+	table->digest += session_hash(s);
+	*session = index;
+	return REP_SESSION_OK;
+}
+
+static enum rep_session_fault
+apply_close(struct rep_session_table *table, const struct rep_entry *entry, uint32_t *session)
+{
+	uint32_t index = rep_session_find(table, entry->client_id);
+	if (index == REP_SESSION_NONE)
+		return REP_SESSION_UNKNOWN;
+	struct rep_session *s = &table->sessions[index];
+	table->digest -= session_hash(s);
+	map_remove(table, table->by_client, s->client_id);
+	map_remove(table, table->by_nonce, s->nonce);
+	s->client_id = 0;
+	s->next_free = table->first_free;
+	table->first_free = index;
+	table->count--;
+	*session = index;
+	return REP_SESSION_OK;
+}
+
+/* Takes what the client has completed out of the live hash. A window holds at most max_inflight
+ * requests, so neither is the loop longer. */
+static void
+forget_below(struct rep_session_table *table, uint32_t index, uint64_t first_incomplete_seq)
+{
+	struct rep_session *s = &table->sessions[index];
+	uint64_t end = sf_min64(
+		first_incomplete_seq, s->first_incomplete_seq + table->limits.max_inflight
+	);
+	for (uint64_t seq = s->first_incomplete_seq; seq < end; seq++) {
+		const struct rep_session_slot *slot = slot_of(table, index, seq);
+		if (slot->request_seq == seq)
+			s->live_hash -= request_hash(s, seq, slot->sequence);
+	}
+	s->first_incomplete_seq = first_incomplete_seq;
+}
+
+static enum rep_session_fault apply_update(
+	struct rep_session_table *table,
+	const struct rep_entry *entry,
+	uint8_t partition,
+	uint32_t *session
+)
+{
+	uint32_t index = rep_session_find(table, entry->client_id);
+	if (index == REP_SESSION_NONE)
+		return REP_SESSION_UNKNOWN;
+	struct rep_session *s = &table->sessions[index];
+	uint64_t seq = entry->request_seq;
+	uint64_t first = sf_max64(s->first_incomplete_seq, entry->first_incomplete_seq);
+	if (seq < first || seq - first >= table->limits.max_inflight)
+		return REP_SESSION_BAD;
+	struct rep_session_slot *slot = slot_of(table, index, seq);
+	if (slot->request_seq == seq)
+		return REP_SESSION_DUPLICATE;
+
+	table->digest -= session_hash(s);
+	if (first > s->first_incomplete_seq)
+		forget_below(table, index, first);
+	slot->request_seq = seq;
+	slot->sequence = entry->sequence;
+	slot->partition = partition;
+	s->live_hash += request_hash(s, seq, entry->sequence);
+	s->last_sequence = entry->sequence;
+	table->digest += session_hash(s);
+	*session = index;
+	return REP_SESSION_OK;
+}
+
+enum rep_session_fault rep_session_apply(
+	struct rep_session_table *table,
+	const struct rep_entry *entry,
+	uint8_t partition,
+	uint32_t *session
+)
+{
+	switch (entry->kind) {
+	case REP_ENTRY_UPDATE:
+		return apply_update(table, entry, partition, session);
+	case REP_ENTRY_OPEN:
+		return apply_open(table, entry, session);
+	case REP_ENTRY_CLOSE:
+		return apply_close(table, entry, session);
+	}
+	return REP_SESSION_BAD;
+}

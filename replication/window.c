@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The primary's side of the window: entries between `acked` and `sent` are in flight.
+ */
+#include "replication/core_parts.h"
+
+#define MAX_BACKOFF 6 /* the tail's timer doubles at most this often */
+
+void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
+{
+	core->acked = sf_max64(core->acked, from);
+	core->acked_ever = sf_max64(core->acked_ever, core->acked);
+	core->sent = core->acked;
+	core->resend_count = 0;
+	core->tail_backoff = 0;
+	core->progress_ns = now_ns;
+}
+
+void rep_window_acknowledge(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
+{
+	if (header->position > core->sent) {
+		core->stats.dropped_bad_ack++;
+		return;
+	}
+	core->peer_limit = sf_max64(core->peer_limit, header->limit);
+	core->peer_durable = sf_max64(core->peer_durable, header->durable);
+	if (CANARY(COMMIT_MOVES_BACK)) {
+		core->acked = header->position;
+		return;
+	}
+	if (header->position <= core->acked)
+		return;
+	core->acked = header->position;
+	core->acked_ever = sf_max64(core->acked_ever, core->acked);
+	core->progress_ns = now_ns;
+	core->tail_backoff = 0;
+}
+
+void rep_window_nak(struct rep_core *core, const struct rep_nak *nak)
+{
+	core->stats.naks_received++;
+	/* What is acknowledged by now, or was never sent, needs no repetition. */
+	uint64_t first = sf_max64(nak->first_sequence, core->acked + 1);
+	if (first > core->sent || nak->count == 0)
+		return;
+	uint64_t count = sf_min64(nak->count, core->sent - first + 1);
+	for (uint32_t i = 0; i < core->resend_count; i++) {
+		/* A repeated NAK while the range still waits must not double it. */
+		if (core->resends[i].first <= first &&
+		    first < core->resends[i].first + core->resends[i].count) {
+			uint64_t end = sf_max64(
+				first + count, core->resends[i].first + core->resends[i].count
+			);
+			core->resends[i].count = end - core->resends[i].first;
+			return;
+		}
+	}
+	if (core->resend_count < REP_MAX_RESENDS)
+		core->resends[core->resend_count++] =
+			(struct rep_range){.first = first, .count = count};
+}
+
+static void push_data(struct rep_update *update, uint64_t first, uint64_t count)
+{
+	update->send[update->send_count++] = (struct rep_send){
+		.type = REP_FRAME_DATA,
+		.range = {.first = first, .count = count},
+	};
+}
+
+/* Leaves room in the list for the frames that are not DATA. */
+static bool has_room(const struct rep_update *update)
+{
+	return update->send_count < REP_MAX_SENDS - REP_MAX_NAKS;
+}
+
+static void send_resends(struct rep_core *core, struct rep_update *update, uint64_t *budget)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < core->resend_count; i++) {
+		struct rep_range range = core->resends[i];
+		if (range.first <= core->acked) {
+			uint64_t done = sf_min64(core->acked + 1 - range.first, range.count);
+			range.first += done;
+			range.count -= done;
+		}
+		uint64_t take = has_room(update) ? sf_min64(range.count, *budget) : 0;
+		if (take > 0) {
+			if (CANARY(RETRANSMIT_SKIPS_ONE) && take > 1)
+				push_data(update, range.first + 1, take - 1);
+			else if (!CANARY(RETRANSMIT_SKIPS_ONE))
+				push_data(update, range.first, take);
+			core->stats.entries_resent += take;
+			*budget -= take;
+			range.first += take;
+			range.count -= take;
+		}
+		if (range.count > 0)
+			core->resends[kept++] = range;
+	}
+	core->resend_count = kept;
+}
+
+static uint64_t tail_due_ns(const struct rep_core *core)
+{
+	return core->progress_ns + (rep_link_rto_ns(core) << core->tail_backoff);
+}
+
+void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t now_ns)
+{
+	uint64_t budget = REP_CHUNK_ENTRIES;
+	if (core->acked < core->sent && now_ns >= tail_due_ns(core)) {
+		core->stats.tail_timeouts++;
+		if (core->tail_backoff < MAX_BACKOFF)
+			core->tail_backoff++;
+		core->progress_ns = now_ns;
+		rep_window_nak(
+			core,
+			&(struct rep_nak){
+				.first_sequence = core->acked + 1,
+				.count = REP_TAIL_ENTRIES,
+			}
+		);
+		core->stats.naks_received--; /* it was our own */
+	}
+	send_resends(core, update, &budget);
+
+	uint64_t end = sf_min64(core->last_sequence, core->peer_limit);
+	if (core->sent < end && has_room(update)) {
+		/* What a poll brought goes out whole; a backlog goes in bounded pieces. */
+		uint64_t count = sf_min64(end - core->sent, REP_CHUNK_ENTRIES);
+		if (core->acked == core->sent)
+			core->progress_ns = now_ns;
+		push_data(update, core->sent + 1, count);
+		core->stats.entries_sent += count;
+		core->sent += count;
+	}
+}
+
+uint64_t rep_window_deadline_ns(const struct rep_core *core)
+{
+	if (!core->link_up)
+		return UINT64_MAX;
+	if (core->resend_count > 0 || core->sent < sf_min64(core->last_sequence, core->peer_limit))
+		return core->last_step_ns;
+	return core->acked < core->sent ? tail_due_ns(core) : UINT64_MAX;
+}
