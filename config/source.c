@@ -22,6 +22,7 @@ struct reader {
 	size_t bytes;
 	size_t at;
 	uint32_t line;
+	uint32_t name_line; /* of the joined text: where the last name was; a value follows it */
 };
 
 static void read_file(
@@ -150,6 +151,7 @@ static void scan_number(struct reader *r)
 	if (fits(number, head, hex ? 16 : 10, has_l))
 		return;
 	r->source->lines[line].overflow = true;
+	r->source->lines[r->name_line].overflow = true;
 	cfg_errors_add(
 		r->errors,
 		r->path,
@@ -217,6 +219,7 @@ static void scan(struct reader *r)
 {
 	bool line_begins = true;
 
+	r->name_line = r->source->line_count;
 	map_line(r);
 	while (r->at < r->bytes && !r->source->broken) {
 		char c = peek(r, 0);
@@ -236,6 +239,7 @@ static void scan(struct reader *r)
 			scan_include(r);
 			line_begins = true; /* the included text ends in a newline */
 		} else if (is_name(c, true)) {
+			r->name_line = r->source->line_count;
 			while (r->at < r->bytes && is_name(peek(r, 0), false))
 				take(r);
 		} else if (begins_number(r)) {
