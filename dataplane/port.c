@@ -17,6 +17,8 @@
 
 /* Room in a pool's cache of each lcore: a few bursts, so that most bursts do not touch the pool. */
 #define CACHE_MBUFS 128
+/* Rings of an af_xdp queue, always of this size: fill, receive, and frames copied for transmit. */
+#define XDP_RING_MBUFS (3 * 2048)
 
 __attribute__((format(printf, 5, 6))) static int
 fail(int rc,
@@ -223,12 +225,13 @@ static int set_up_queues(
 			config->descriptors,
 			rte_strerror(-rc)
 		);
+	uint32_t held = config->kind == CFG_DEVICE_AF_XDP ? XDP_RING_MBUFS : rx_slots;
 	if (info->max_rx_pktlen && config->kind == CFG_DEVICE_PCI && info->min_rx_bufsize > room)
 		room = info->min_rx_bufsize;
 	port->rx_pool = make_pool(
 		needs,
 		"rx",
-		needs->rx_mbufs + (uint32_t)port->rx_queues * rx_slots,
+		needs->rx_mbufs + (uint32_t)port->rx_queues * held,
 		room,
 		socket,
 		error,

@@ -60,6 +60,9 @@ uint32_t dp_port_room_bytes(const struct cfg_port *config)
 	 * mbuf's room, and the kernel may capture up to its slot. */
 	if (config->kind == CFG_DEVICE_AF_PACKET)
 		return packet_slot_bytes(config->mtu_bytes);
+	/* af_xdp gives the kernel whole mbufs as chunks, which have at least 2 KiB. */
+	if (config->kind == CFG_DEVICE_AF_XDP && config->mtu_bytes < 2048)
+		return 2048 + RTE_CACHE_LINE_SIZE;
 	return (uint32_t)sf_round_up(dp_port_frame_bytes(config->mtu_bytes), RTE_CACHE_LINE_SIZE);
 }
 

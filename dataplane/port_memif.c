@@ -199,6 +199,20 @@ static int start_client_driver(struct dp_port_gate *gate)
 	return fd;
 }
 
+/* Waits for the HELLO with which a server's driver begins. Without it, when we hang up first, the
+ * driver leaves a closed descriptor with EAL's interrupt thread, which aborts the process. */
+static int start_server_driver(struct dp_port_gate *gate)
+{
+	struct pollfd wait = {.events = POLLIN};
+
+	if (!start_driver(gate))
+		return -1;
+	wait.fd = connect_to(&gate->private_address);
+	while (wait.fd >= 0 && poll(&wait, 1, 10000) < 0)
+		continue; /* interrupted; a listening driver always answers */
+	return wait.fd;
+}
+
 /* Both halves of the way: peer, we, driver. */
 static bool join(struct dp_port_gate *gate)
 {
@@ -206,8 +220,7 @@ static bool join(struct dp_port_gate *gate)
 		gate->peer = accept_within(gate->listener, RETRY_MS);
 		if (gate->peer < 0)
 			return false;
-		if (start_driver(gate))
-			gate->driver = connect_to(&gate->private_address);
+		gate->driver = start_server_driver(gate);
 	} else {
 		gate->peer = connect_to(&gate->public_address);
 		if (gate->peer < 0) {
