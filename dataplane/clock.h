@@ -5,9 +5,9 @@
  */
 #pragma once
 
-#include <stdint.h>
-
 #include <rte_cycles.h>
+
+#include <stdint.h>
 
 struct dp_clock {
 	uint64_t base_cycles;
@@ -22,8 +22,7 @@ void dp_clock_start(void);
 uint64_t dp_clock_monotonic_ns(void); /* CLOCK_MONOTONIC, a system call at worst */
 uint64_t dp_clock_unix_ns(void);
 
-static inline uint64_t
-dp_now_ns(void)
+static inline uint64_t dp_now_ns(void)
 {
 	uint64_t cycles = rte_rdtsc() - dp_clock.base_cycles;
 	/* A counter that steps back (another core's, after a suspend) counts as no time (T08). */

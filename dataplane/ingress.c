@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/ingress.h"
 
+#include "dataplane/clock.h"
+
 #include <rte_ethdev.h>
 #include <rte_mbuf_dyn.h>
-
-#include "dataplane/clock.h"
 
 #define ANNOUNCE_INTERVAL_NS 10000000000ull
 
 /* The address that a request came from; false for one that no answer may go to. */
-static bool
-client_of(const struct dp_headers *headers, struct dp_address *client)
+static bool client_of(const struct dp_headers *headers, struct dp_address *client)
 {
 	client->mac = headers->ether.src_addr;
 	client->port = headers->udp.src_port;
@@ -21,8 +20,7 @@ client_of(const struct dp_headers *headers, struct dp_address *client)
 	       ip < RTE_IPV4(224, 0, 0, 0);
 }
 
-static void
-answer_bad_update(
+static void answer_bad_update(
 	struct dp_ingress *ingress,
 	const struct dp_address *client,
 	uint64_t client_id,
@@ -42,8 +40,7 @@ answer_bad_update(
 }
 
 /* Answers the messages that were marked as bad. */
-static void
-answer_marked(
+static void answer_marked(
 	struct dp_ingress *ingress,
 	const struct dp_address *client,
 	const uint8_t *data,
@@ -114,7 +111,8 @@ checksum_fits(struct dp_ingress *ingress, const struct rte_mbuf *mbuf, struct dp
 		ingress->counters->checksum_unverified++;
 		return true;
 	}
-	return rte_ipv4_udptcp_cksum_verify(&headers->ip, &headers->udp) == 0;
+	/* Over a sound datagram with its checksum the sum is 0, which UDP writes as all ones. */
+	return rte_ipv4_udptcp_cksum(&headers->ip, &headers->udp) == 0xffff;
 }
 
 static void
@@ -175,8 +173,7 @@ dropped:
 	rte_pktmbuf_free(mbuf);
 }
 
-static void
-receive_ip(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint64_t now_ns)
+static void receive_ip(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint64_t now_ns)
 {
 	struct dp_ingress_counters *counters = ingress->counters;
 	const struct rte_ipv4_hdr *ip =
@@ -220,8 +217,7 @@ dropped:
 	rte_pktmbuf_free(mbuf);
 }
 
-static void
-receive(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint64_t now_ns)
+static void receive(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint64_t now_ns)
 {
 	struct dp_ingress_counters *counters = ingress->counters;
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, struct rte_ether_hdr *);
@@ -254,15 +250,14 @@ dropped:
 	rte_pktmbuf_free(mbuf);
 }
 
-unsigned
-dp_ingress_poll(void *agent)
+unsigned dp_ingress_poll(void *agent)
 {
 	struct dp_ingress *ingress = agent;
 	struct rte_mbuf *mbufs[DP_BURST];
 	/* With a full inbox nothing is taken from the port, which holds it meanwhile. */
 	if (ingress->inbox.ring == NULL && ingress->inbox.count > DP_INBOX_DIRECT - DP_BURST)
 		return 0;
-	uint16_t count = rte_eth_rx_burst(ingress->port->id, ingress->queue, mbufs, DP_BURST);
+	uint16_t count = dp_port_rx(ingress->port, ingress->queue, mbufs, DP_BURST);
 	if (count == 0 && ingress->announce_ns == UINT64_MAX)
 		return 0;
 	uint64_t now_ns = dp_now_ns();

@@ -3,31 +3,28 @@
  * What a host on an Ethernet must answer besides its service: ARP requests for its addresses and
  * ICMP echo. Answers are written into the received mbuf.
  */
-#include <string.h>
+#include "dataplane/ingress.h"
 
 #include <rte_arp.h>
 #include <rte_ethdev.h>
 #include <rte_icmp.h>
 
-#include "dataplane/ingress.h"
+#include <string.h>
 
-static void
-send_one(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
+static void send_one(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
 {
-	if (rte_eth_tx_burst(ingress->port->id, ingress->replies.queue, &mbuf, 1) != 1) {
+	if (dp_port_tx(ingress->port, ingress->replies.queue, &mbuf, 1) != 1) {
 		ingress->replies.counters->tx_full++;
 		rte_pktmbuf_free(mbuf);
 	}
 }
 
-static bool
-is_ours(const struct dp_ingress *ingress, uint32_t ip)
+static bool is_ours(const struct dp_ingress *ingress, uint32_t ip)
 {
 	return ip == ingress->address || (ip == ingress->service_address && ip != 0);
 }
 
-void
-dp_ingress_arp(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
+void dp_ingress_arp(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
 {
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, struct rte_ether_hdr *);
 	struct rte_arp_hdr *arp = (struct rte_arp_hdr *)(ether + 1);
@@ -54,8 +51,7 @@ dp_ingress_arp(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
 }
 
 /* Tells everybody on the client network where an address of ours is. */
-static void
-announce(struct dp_ingress *ingress, uint32_t ip)
+static void announce(struct dp_ingress *ingress, uint32_t ip)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(ingress->port->tx_pool);
 	if (mbuf == NULL) {
@@ -85,16 +81,14 @@ announce(struct dp_ingress *ingress, uint32_t ip)
 	send_one(ingress, mbuf);
 }
 
-void
-dp_ingress_announce(struct dp_ingress *ingress)
+void dp_ingress_announce(struct dp_ingress *ingress)
 {
 	announce(ingress, ingress->address);
 	if (ingress->service_address != 0)
 		announce(ingress, ingress->service_address);
 }
 
-void
-dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t ip_bytes)
+void dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t ip_bytes)
 {
 	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, struct rte_ether_hdr *);
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ether + 1);

@@ -5,13 +5,13 @@
  */
 #pragma once
 
-#include <stdint.h>
+#include "config/check.h"
 
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_udp.h>
 
-#include "config/check.h"
+#include <stdint.h>
 
 /* Where an answer goes: back to where the request came from, from the address that it was sent to.
  * Addresses and port in network order, as they stand in the packet. */

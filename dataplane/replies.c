@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/replies.h"
 
-#include <string.h>
+#include "config/bytes.h"
 
 #include <rte_ethdev.h>
 
-#include "config/bytes.h"
+#include <string.h>
 
-void
-dp_replies_init(
+void dp_replies_init(
 	struct dp_replies *replies,
 	const struct dp_port *port,
 	uint16_t queue,
@@ -23,16 +22,14 @@ dp_replies_init(
 	replies->counters = counters;
 }
 
-static void
-send_ready(struct dp_replies *replies)
+static void send_ready(struct dp_replies *replies)
 {
 	uint16_t sent = 0;
 	uint16_t count = replies->ready_count;
 	while (sent < count) {
 		uint16_t burst = (uint16_t)sf_min64(count - sent, DP_BURST);
-		uint16_t n = rte_eth_tx_burst(
-			replies->port->id, replies->queue, replies->ready + sent, burst
-		);
+		uint16_t n =
+			dp_port_tx(replies->port, replies->queue, replies->ready + sent, burst);
 		sent += n;
 		if (n < burst)
 			break;
@@ -46,8 +43,7 @@ send_ready(struct dp_replies *replies)
 }
 
 /* Sizes and checksums, now that the datagram is complete. */
-static void
-finish(struct dp_replies *replies, uint32_t place)
+static void finish(struct dp_replies *replies, uint32_t place)
 {
 	struct rte_mbuf *mbuf = replies->open[place];
 	struct dp_headers *headers = rte_pktmbuf_mtod(mbuf, struct dp_headers *);
@@ -71,8 +67,7 @@ finish(struct dp_replies *replies, uint32_t place)
 		send_ready(replies);
 }
 
-static bool
-start(struct dp_replies *replies, uint32_t place, const struct dp_address *to)
+static bool start(struct dp_replies *replies, uint32_t place, const struct dp_address *to)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(replies->port->tx_pool);
 	if (unlikely(mbuf == NULL)) {
@@ -103,15 +98,13 @@ start(struct dp_replies *replies, uint32_t place, const struct dp_address *to)
 	return true;
 }
 
-uint8_t *
-dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
+uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
 {
 	uint32_t place = (to->ip >> 24 ^ to->port ^ to->port >> 8) % DP_REPLIES_OPEN;
 	if (replies->open_mask & 1u << place) {
 		struct rte_mbuf *mbuf = replies->open[place];
 		bool same = memcmp(&replies->to[place], to, sizeof(*to)) == 0;
-		if (!same ||
-		    mbuf->data_len + bytes > DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES)
+		if (!same || mbuf->data_len + bytes > DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES)
 			finish(replies, place);
 	}
 	if (!(replies->open_mask & 1u << place) && !start(replies, place, to))
@@ -124,8 +117,7 @@ dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint
 	return message;
 }
 
-void
-dp_replies_flush(struct dp_replies *replies)
+void dp_replies_flush(struct dp_replies *replies)
 {
 	while (replies->open_mask != 0)
 		finish(replies, (uint32_t)__builtin_ctz(replies->open_mask));
@@ -133,11 +125,8 @@ dp_replies_flush(struct dp_replies *replies)
 		send_ready(replies);
 }
 
-bool
-dp_replies_response(
-	struct dp_replies *replies,
-	const struct dp_address *to,
-	const struct dp_response *response
+bool dp_replies_response(
+	struct dp_replies *replies, const struct dp_address *to, const struct dp_response *response
 )
 {
 	struct {
@@ -145,8 +134,7 @@ dp_replies_response(
 		struct cli_update_response block;
 		uint16_t payload_bytes;
 	} __attribute__((packed)) fixed;
-	uint8_t *message =
-		dp_replies_message(replies, to, sizeof(fixed) + response->payload_bytes);
+	uint8_t *message = dp_replies_message(replies, to, sizeof(fixed) + response->payload_bytes);
 	if (message == NULL)
 		return false;
 	fixed.header = (struct cli_header){
@@ -172,11 +160,8 @@ dp_replies_response(
 	return true;
 }
 
-bool
-dp_replies_opened(
-	struct dp_replies *replies,
-	const struct dp_address *to,
-	const struct dp_opened *opened
+bool dp_replies_opened(
+	struct dp_replies *replies, const struct dp_address *to, const struct dp_opened *opened
 )
 {
 	struct {

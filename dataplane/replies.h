@@ -7,15 +7,15 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include <rte_mbuf.h>
-
 #include "client/messages.h"
 #include "dataplane/counters.h"
 #include "dataplane/net.h"
 #include "dataplane/port.h"
+
+#include <rte_mbuf.h>
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #define DP_REPLIES_OPEN 16  /* datagrams that are being filled, by client */
 #define DP_REPLIES_READY 64 /* full ones */
@@ -63,9 +63,7 @@ struct dp_response {
 	const uint8_t *payload;
 };
 bool dp_replies_response(
-	struct dp_replies *replies,
-	const struct dp_address *to,
-	const struct dp_response *response
+	struct dp_replies *replies, const struct dp_address *to, const struct dp_response *response
 );
 
 struct dp_opened {
@@ -78,7 +76,5 @@ struct dp_opened {
 	const uint8_t *payload;
 };
 bool dp_replies_opened(
-	struct dp_replies *replies,
-	const struct dp_address *to,
-	const struct dp_opened *opened
+	struct dp_replies *replies, const struct dp_address *to, const struct dp_opened *opened
 );

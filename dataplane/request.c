@@ -3,11 +3,8 @@
 
 #include <string.h>
 
-void
-dp_request_limits_init(
-	struct dp_request_limits *limits,
-	const struct dp_model *model,
-	uint16_t max_payload_bytes
+void dp_request_limits_init(
+	struct dp_request_limits *limits, const struct dp_model *model, uint16_t max_payload_bytes
 )
 {
 	limits->max_payload_bytes = max_payload_bytes;
@@ -15,8 +12,7 @@ dp_request_limits_init(
 		limits->kinds[opcode] = (uint8_t)model->kind((uint8_t)opcode);
 }
 
-static void
-mark(uint8_t *message, struct dp_datagram *datagram, enum dp_mark mark_value)
+static void mark(uint8_t *message, struct dp_datagram *datagram, enum dp_mark mark_value)
 {
 	sf_store16(message + offsetof(struct cli_header, template_id), (uint16_t)mark_value);
 	datagram->marked++;
@@ -40,8 +36,9 @@ check_update(const struct dp_request_limits *limits, uint8_t *message, struct dp
 		sf_store16(message + offsetof(struct cli_header, template_id), DP_MARK_READ);
 }
 
-static void
-check_message(const struct dp_request_limits *limits, uint8_t *message, struct dp_datagram *datagram)
+static void check_message(
+	const struct dp_request_limits *limits, uint8_t *message, struct dp_datagram *datagram
+)
 {
 	switch (dp_request_template(message)) {
 	case CLI_UPDATE_REQUEST:
@@ -61,8 +58,7 @@ check_message(const struct dp_request_limits *limits, uint8_t *message, struct d
 }
 
 /* Smallest block of a template; 0 for what we do not know, which may have any. */
-static uint32_t
-least_block_bytes(uint16_t template_id)
+static uint32_t least_block_bytes(uint16_t template_id)
 {
 	switch (template_id) {
 	case CLI_UPDATE_REQUEST:
@@ -75,8 +71,7 @@ least_block_bytes(uint16_t template_id)
 	return 0;
 }
 
-static void
-note_broken(const uint8_t *message, uint32_t bytes, struct dp_datagram *datagram)
+static void note_broken(const uint8_t *message, uint32_t bytes, struct dp_datagram *datagram)
 {
 	datagram->broken = true;
 	if (bytes < sizeof(struct cli_header) + 16)
@@ -93,8 +88,7 @@ note_broken(const uint8_t *message, uint32_t bytes, struct dp_datagram *datagram
 		datagram->broken_asset_id = sf_load64(block + 24);
 }
 
-void
-dp_request_check(
+void dp_request_check(
 	const struct dp_request_limits *limits,
 	uint8_t *data,
 	uint32_t bytes,

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/sequencer.h"
 
-#include <rte_ethdev.h>
-
 #include "dataplane/clock.h"
+
+#include <rte_ethdev.h>
 
 #define STATUS_INTERVAL_NS 1000000ull
 #define REQUEST_DATAGRAMS 64 /* of one inbox in one poll */
 
 /* The sequence that every worker is past: its slot and all before may be used again. */
-static uint64_t
-passed_sequence(struct dp_sequencer *sequencer)
+static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 {
 	uint64_t passed = sequencer->last_appended;
 	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
@@ -25,8 +24,7 @@ passed_sequence(struct dp_sequencer *sequencer)
 }
 
 /* Takes the datagrams that wait; returns how many. Their mbufs go to done. */
-static unsigned
-take_requests(struct dp_sequencer *sequencer)
+static unsigned take_requests(struct dp_sequencer *sequencer)
 {
 	unsigned taken = 0;
 	for (uint32_t i = 0; i < sequencer->inbox_count; i++) {
@@ -56,8 +54,7 @@ take_requests(struct dp_sequencer *sequencer)
 /* Hands the appended entries to their workers, in order (standby: on the primary they went there
  * when they were sequenced). Returns false when an entry of the peer does not fit: then nothing of
  * this update may be acknowledged. */
-static bool
-append(struct dp_sequencer *sequencer)
+static bool append(struct dp_sequencer *sequencer)
 {
 	const struct rep_range *range = &sequencer->update.append;
 	for (uint64_t seq = range->first; seq < range->first + range->count; seq++) {
@@ -82,8 +79,7 @@ append(struct dp_sequencer *sequencer)
 	return true;
 }
 
-static void
-publish(struct dp_sequencer *sequencer)
+static void publish(struct dp_sequencer *sequencer)
 {
 	struct dp_commit *commit = sequencer->commit;
 	const struct rep_update *update = &sequencer->update;
@@ -97,11 +93,9 @@ publish(struct dp_sequencer *sequencer)
 }
 
 /* Round trips of the bursts that are acknowledged by now. */
-static void
-record_acknowledged(struct dp_sequencer *sequencer)
+static void record_acknowledged(struct dp_sequencer *sequencer)
 {
-	struct sf_histogram *histogram =
-		dp_shm_histogram(sequencer->shm, DP_STAGE_ACKNOWLEDGED);
+	struct sf_histogram *histogram = dp_shm_histogram(sequencer->shm, DP_STAGE_ACKNOWLEDGED);
 	while (sequencer->burst_tail != sequencer->burst_head) {
 		const struct dp_burst_mark *burst =
 			&sequencer->bursts[sequencer->burst_tail % DP_BURST_LOG];
@@ -112,8 +106,7 @@ record_acknowledged(struct dp_sequencer *sequencer)
 	}
 }
 
-static void
-record_sent(struct dp_sequencer *sequencer, uint32_t count)
+static void record_sent(struct dp_sequencer *sequencer, uint32_t count)
 {
 	uint64_t sent_ns = dp_now_ns();
 	sf_histogram_record(
@@ -162,32 +155,28 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 	sequencer->reads_waiting = false;
 }
 
-static void
-leave(struct dp_sequencer *sequencer)
+static void leave(struct dp_sequencer *sequencer)
 {
 	rep_core_leave(&sequencer->core, &sequencer->update);
 	dp_sequencer_send(sequencer);
 	sequencer->left = true;
 }
 
-unsigned
-dp_sequencer_poll(void *agent)
+unsigned dp_sequencer_poll(void *agent)
 {
 	struct dp_sequencer *sequencer = agent;
 	struct rte_mbuf *mbufs[DP_BURST];
-	uint16_t received =
-		rte_eth_rx_burst(sequencer->port->id, sequencer->port_queue, mbufs, DP_BURST);
+	uint16_t received = dp_port_rx(sequencer->port, sequencer->port_queue, mbufs, DP_BURST);
 	sequencer->now_ns = dp_now_ns();
 	uint32_t frames = received > 0 ? dp_sequencer_decode(sequencer, mbufs, received) : 0;
 
 	rep_intake_begin(
 		&sequencer->intake, sequencer->now_ns + sequencer->unix_minus_monotonic_ns
 	);
+	bool status_due = sequencer->now_ns >= sequencer->status_due_ns;
+	if (status_due)
+		dp_sequencer_expire(sequencer);
 	unsigned requests = take_requests(sequencer);
-	if (unlikely(sequencer->idle_session != REP_SESSION_NONE)) {
-		dp_sequencer_close(sequencer, sequencer->idle_session);
-		sequencer->idle_session = REP_SESSION_NONE;
-	}
 	uint32_t submitted = sequencer->intake.pending;
 
 	bool due = sequencer->now_ns >= rep_core_deadline_ns(&sequencer->core);
@@ -200,7 +189,7 @@ dp_sequencer_poll(void *agent)
 	if (sequencer->replies.open_mask != 0 || sequencer->replies.ready_count > 0)
 		dp_replies_flush(&sequencer->replies);
 
-	if (sequencer->now_ns >= sequencer->status_due_ns || sequencer->update.mode_changed) {
+	if (status_due || sequencer->update.mode_changed) {
 		sequencer->status_due_ns = sequencer->now_ns + STATUS_INTERVAL_NS;
 		dp_sequencer_status(sequencer);
 		sequencer->update.mode_changed = false;

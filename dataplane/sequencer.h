@@ -9,16 +9,17 @@
  */
 #pragma once
 
-#include <stdint.h>
-
-#include <rte_ring.h>
-
 #include "dataplane/ingress.h"
 #include "dataplane/worker.h"
 #include "replication/expiry.h"
 #include "replication/intake.h"
 
-#define DP_BURST_LOG 4096 /* bursts of entries in flight whose round trip is measured; power of two */
+#include <rte_ring.h>
+
+#include <stdint.h>
+
+#define DP_BURST_LOG \
+	4096 /* bursts of entries in flight whose round trip is measured; power of two */
 
 /* The entries of one poll, for the histogram of acknowledgement. */
 struct dp_burst_mark {
@@ -43,7 +44,7 @@ struct dp_sequencer {
 	struct dp_commit *commit; /* published to the workers */
 	int received_ns_offset;
 	uint64_t unix_minus_monotonic_ns;
-	uint8_t hint[6]; /* the peer's address for NOT_PRIMARY, as in the protocol */
+	uint8_t hint[6];      /* the peer's address for NOT_PRIMARY, as in the protocol */
 	const uint32_t *stop; /* nonzero: say GOODBYE and serve no more */
 
 	/* Own state. */
@@ -62,7 +63,6 @@ struct dp_sequencer {
 	uint64_t last_appended; /* entries up to here are the workers' */
 	uint64_t status_due_ns;
 	uint64_t control_generation;
-	uint32_t idle_session; /* to be closed with the next poll; REP_SESSION_NONE: none */
 	struct rep_frame frames[DP_BURST];
 	uint64_t burst_head, burst_tail;
 	struct dp_burst_mark bursts[DP_BURST_LOG];
@@ -86,7 +86,8 @@ void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64
 /* --- sequencer_link.c --- */
 /* Decodes a received burst into sequencer->frames; returns their count. The mbufs stay the
  * caller's, and must live until the update is carried out. */
-uint32_t dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uint16_t count);
+uint32_t
+dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uint16_t count);
 /* Copies what the update stores from the frames into the arena. */
 void dp_sequencer_store(struct dp_sequencer *sequencer);
 /* Encodes and sends all frames of the update. */
@@ -94,3 +95,5 @@ void dp_sequencer_send(struct dp_sequencer *sequencer);
 
 /* --- sequencer_status.c --- */
 void dp_sequencer_status(struct dp_sequencer *sequencer);
+/* Closes a session that has timed out, if one is found; before the poll's requests are taken. */
+void dp_sequencer_expire(struct dp_sequencer *sequencer);

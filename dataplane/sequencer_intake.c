@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/clock.h"
+#include "dataplane/request.h"
 #include "dataplane/sequencer.h"
-
-#include <string.h>
 
 #include <rte_mbuf_dyn.h>
 
-#include "dataplane/clock.h"
-#include "dataplane/request.h"
+#include <string.h>
 
 /* --- To the workers --- */
 
-static void
-push_batch(struct dp_worker *worker)
+static void push_batch(struct dp_worker *worker)
 {
 	unsigned pushed = rte_ring_sp_enqueue_bulk_elem(
 		worker->ring, worker->batch, sizeof(worker->batch[0]), worker->batch_count, NULL
@@ -21,8 +19,7 @@ push_batch(struct dp_worker *worker)
 	worker->batch_count = 0;
 }
 
-void
-dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t index, uint64_t element)
+void dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t index, uint64_t element)
 {
 	struct dp_worker *worker = &sequencer->workers[index];
 	worker->batch[worker->batch_count++] = element;
@@ -30,16 +27,14 @@ dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t index, uint64_t eleme
 		push_batch(worker);
 }
 
-void
-dp_sequencer_push_flush(struct dp_sequencer *sequencer)
+void dp_sequencer_push_flush(struct dp_sequencer *sequencer)
 {
 	for (uint32_t i = 0; i < sequencer->worker_count; i++)
 		if (sequencer->workers[i].batch_count > 0)
 			push_batch(&sequencer->workers[i]);
 }
 
-void
-dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest)
+void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest)
 {
 	struct dp_shm_marks *marks = &sequencer->shm->session_marks;
 	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
@@ -54,8 +49,7 @@ dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t se
 }
 
 /* A free place in a worker's side arena, or NULL when all are under way. */
-static struct dp_side *
-next_side(struct dp_worker *worker)
+static struct dp_side *next_side(struct dp_worker *worker)
 {
 	/* Acquire: pairs with the worker's release; it is through with the places before. */
 	uint64_t tail = __atomic_load_n(&worker->side_tail, __ATOMIC_ACQUIRE);
@@ -64,8 +58,7 @@ next_side(struct dp_worker *worker)
 	return dp_worker_side(worker, worker->side_head);
 }
 
-static void
-push_side(struct dp_sequencer *sequencer, struct dp_worker *worker)
+static void push_side(struct dp_sequencer *sequencer, struct dp_worker *worker)
 {
 	dp_sequencer_push(sequencer, worker->index, DP_ELEMENT_SIDE | worker->side_head++);
 }
@@ -73,8 +66,7 @@ push_side(struct dp_sequencer *sequencer, struct dp_worker *worker)
 /* --- Refusals, answered at once --- */
 
 /* A standby that hears its primary names it; a BLOCKED primary names nobody. */
-static uint16_t
-hint_bytes(const struct dp_sequencer *sequencer)
+static uint16_t hint_bytes(const struct dp_sequencer *sequencer)
 {
 	bool standby = sequencer->core.mode == REP_MODE_STANDBY;
 	return standby && rep_core_peer_reachable(&sequencer->core, sequencer->now_ns)
@@ -82,8 +74,7 @@ hint_bytes(const struct dp_sequencer *sequencer)
 		       : 0;
 }
 
-static enum cli_status
-refusal_status(struct dp_sequencer *sequencer, enum rep_taken taken)
+static enum cli_status refusal_status(struct dp_sequencer *sequencer, enum rep_taken taken)
 {
 	switch (taken) {
 	case REP_REFUSED_FORGOTTEN:
@@ -101,8 +92,7 @@ refusal_status(struct dp_sequencer *sequencer, enum rep_taken taken)
 	}
 }
 
-static void
-refuse_update(
+static void refuse_update(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	const uint8_t *block,
@@ -123,8 +113,7 @@ refuse_update(
 	dp_replies_response(&sequencer->replies, client, &response);
 }
 
-static void
-refuse_open(
+static void refuse_open(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	uint64_t nonce,
@@ -148,8 +137,7 @@ refuse_open(
 /* An entry was sequenced: its worker gets it in ring order, so that reads behind it see it. The
  * batch leaves for the worker when it is full or, mostly, after the frames have left for the
  * standby. */
-static void
-note_entry(
+static void note_entry(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	uint64_t received_ns,
@@ -173,8 +161,7 @@ note_entry(
 }
 
 /* A repeated request: the worker that owns the first entry answers again. */
-static void
-repeat_update(
+static void repeat_update(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	uint64_t received_ns,
@@ -203,8 +190,7 @@ repeat_update(
 	sequencer->counters->repeats++;
 }
 
-static void
-take_update(
+static void take_update(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	uint64_t received_ns,
@@ -238,9 +224,9 @@ take_update(
 	}
 }
 
-/* The verdict on a read is that on an update, but what is fresh is executed instead of sequenced. */
-static void
-take_read(
+/* The verdict on a read is that on an update, but what is fresh is executed instead of sequenced.
+ */
+static void take_read(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	uint64_t received_ns,
@@ -304,8 +290,7 @@ take_read(
 	push_side(sequencer, worker);
 }
 
-static void
-take_open(
+static void take_open(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
 	uint64_t received_ns,
@@ -358,8 +343,7 @@ take_open(
 	sequencer->counters->session_repeats++;
 }
 
-void
-dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session)
+void dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session)
 {
 	static const struct dp_address nobody;
 	uint64_t client_id = sequencer->sessions.sessions[session].client_id;
@@ -373,8 +357,7 @@ dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session)
 	sequencer->counters->sessions_closed++;
 }
 
-static void
-take_close(struct dp_sequencer *sequencer, const uint8_t *message)
+static void take_close(struct dp_sequencer *sequencer, const uint8_t *message)
 {
 	uint32_t session =
 		rep_session_find(&sequencer->sessions, sf_load64(dp_request_block(message)));
@@ -382,14 +365,12 @@ take_close(struct dp_sequencer *sequencer, const uint8_t *message)
 		dp_sequencer_close(sequencer, session);
 }
 
-void
-dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf)
+void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf)
 {
 	const struct dp_headers *headers = rte_pktmbuf_mtod(mbuf, const struct dp_headers *);
 	const uint8_t *message = (const uint8_t *)(headers + 1);
 	const uint8_t *end = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, mbuf->data_len);
-	uint64_t received_ns =
-		*RTE_MBUF_DYNFIELD(mbuf, sequencer->received_ns_offset, uint64_t *);
+	uint64_t received_ns = *RTE_MBUF_DYNFIELD(mbuf, sequencer->received_ns_offset, uint64_t *);
 	uint32_t before = sequencer->intake.pending;
 	struct dp_address client = {
 		.mac = headers->ether.src_addr,

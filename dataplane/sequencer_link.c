@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "config/crc32c.h"
 #include "dataplane/sequencer.h"
-
-#include <string.h>
 
 #include <rte_ethdev.h>
 
-#include "config/crc32c.h"
+#include <string.h>
 
 #define ETHER_BYTES ((uint32_t)sizeof(struct rte_ether_hdr))
 
 /* --- In --- */
 
-static void
-count_fault(struct dp_sequencer *sequencer, enum rep_frame_fault fault)
+static void count_fault(struct dp_sequencer *sequencer, enum rep_frame_fault fault)
 {
 	struct dp_sequencer_counters *counters = sequencer->counters;
 	uint64_t *const places[REP_FRAME_FAULTS] = {
@@ -32,22 +30,18 @@ count_fault(struct dp_sequencer *sequencer, enum rep_frame_fault fault)
 
 /* Our own node id as source: our frame on its way back, or a node that was given our id. Only while
  * no peer was met may that stop us: later it could be anybody's doing. */
-static void
-judge_reflected(struct dp_sequencer *sequencer, const struct rep_frame *frame)
+static void judge_reflected(struct dp_sequencer *sequencer, const struct rep_frame *frame)
 {
 	if (frame->header->source_incarnation == sequencer->core.config.incarnation)
 		return;
 	sequencer->counters->drop_own_id++;
 	if (sequencer->core.peer_incarnation == 0)
 		__atomic_store_n(
-			&sequencer->own_id_seen,
-			frame->header->source_incarnation,
-			__ATOMIC_RELAXED
+			&sequencer->own_id_seen, frame->header->source_incarnation, __ATOMIC_RELAXED
 		);
 }
 
-static bool
-is_for_us(struct dp_sequencer *sequencer, const struct rte_mbuf *mbuf)
+static bool is_for_us(struct dp_sequencer *sequencer, const struct rte_mbuf *mbuf)
 {
 	struct dp_sequencer_counters *counters = sequencer->counters;
 	const struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, const struct rte_ether_hdr *);
@@ -57,8 +51,7 @@ is_for_us(struct dp_sequencer *sequencer, const struct rte_mbuf *mbuf)
 		counters->drop_short++;
 	else if (ether->ether_type != sequencer->ethertype)
 		counters->drop_foreign_ethertype++;
-	else if (!rte_is_same_ether_addr(&ether->dst_addr, &sequencer->port->mac) &&
-		 !rte_is_broadcast_ether_addr(&ether->dst_addr))
+	else if (!rte_is_same_ether_addr(&ether->dst_addr, &sequencer->port->mac) && !rte_is_broadcast_ether_addr(&ether->dst_addr))
 		counters->drop_foreign_mac++;
 	else
 		return true;
@@ -84,8 +77,10 @@ dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uin
 			frame
 		);
 		if (likely(fault == REP_FRAME_OK)) {
-			if (unlikely(frame->header->type == REP_FRAME_HELLO &&
-				     !sequencer->peer_mac_known))
+			if (unlikely(
+				    frame->header->type == REP_FRAME_HELLO &&
+				    !sequencer->peer_mac_known
+			    ))
 				sequencer->peer_mac =
 					rte_pktmbuf_mtod(mbuf, const struct rte_ether_hdr *)
 						->src_addr;
@@ -100,8 +95,7 @@ dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uin
 	return frames;
 }
 
-void
-dp_sequencer_store(struct dp_sequencer *sequencer)
+void dp_sequencer_store(struct dp_sequencer *sequencer)
 {
 	const struct rep_update *update = &sequencer->update;
 	for (uint32_t i = 0; i < update->store_count; i++) {
@@ -127,14 +121,13 @@ struct out {
 	struct rte_mbuf *mbufs[DP_BURST];
 };
 
-static void
-flush(struct out *out)
+static void flush(struct out *out)
 {
 	struct dp_sequencer_counters *counters = out->sequencer->counters;
 	if (out->count == 0)
 		return;
-	uint16_t sent = rte_eth_tx_burst(
-		out->sequencer->port->id, out->sequencer->port_queue, out->mbufs, out->count
+	uint16_t sent = dp_port_tx(
+		out->sequencer->port, out->sequencer->port_queue, out->mbufs, out->count
 	);
 	counters->frames_sent += sent;
 	if (unlikely(sent < out->count)) {
@@ -146,8 +139,7 @@ flush(struct out *out)
 }
 
 /* An mbuf with its Ethernet header; the frame's header comes right behind. */
-static struct rte_mbuf *
-new_frame(struct out *out)
+static struct rte_mbuf *new_frame(struct out *out)
 {
 	struct dp_sequencer *sequencer = out->sequencer;
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(sequencer->port->tx_pool);
@@ -162,8 +154,7 @@ new_frame(struct out *out)
 	return mbuf;
 }
 
-static void
-put(struct out *out, struct rte_mbuf *mbuf, const struct rep_header *header)
+static void put(struct out *out, struct rte_mbuf *mbuf, const struct rep_header *header)
 {
 	mbuf->data_len = (uint16_t)(ETHER_BYTES + header->bytes);
 	mbuf->pkt_len = mbuf->data_len;
@@ -174,16 +165,14 @@ put(struct out *out, struct rte_mbuf *mbuf, const struct rep_header *header)
 }
 
 /* Entries of the range from *sequence on, as many as a frame holds. */
-static bool
-send_data_frame(struct out *out, const struct rep_send *send, uint64_t *sequence)
+static bool send_data_frame(struct out *out, const struct rep_send *send, uint64_t *sequence)
 {
 	struct dp_sequencer *sequencer = out->sequencer;
 	uint64_t end = send->range.first + send->range.count;
 	struct rte_mbuf *mbuf = new_frame(out);
 	if (mbuf == NULL)
 		return false;
-	struct rep_header *header =
-		rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
+	struct rep_header *header = rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
 	uint8_t *body = (uint8_t *)(header + 1);
 	uint32_t room = sequencer->port->mtu_bytes - REP_FRAME_HEADER_BYTES;
 	uint32_t used = 0, count = 0, crc = SF_CRC32C_INIT;
@@ -206,8 +195,7 @@ send_data_frame(struct out *out, const struct rep_send *send, uint64_t *sequence
 	return true;
 }
 
-static void
-send_data(struct out *out, const struct rep_send *send)
+static void send_data(struct out *out, const struct rep_send *send)
 {
 	uint64_t sequence = send->range.first;
 	while (sequence < send->range.first + send->range.count)
@@ -215,8 +203,7 @@ send_data(struct out *out, const struct rep_send *send)
 			return; /* no mbuf: the rest counts as lost */
 }
 
-static void
-send_control(struct out *out, const struct rep_send *send)
+static void send_control(struct out *out, const struct rep_send *send)
 {
 	struct dp_sequencer *sequencer = out->sequencer;
 	struct rep_hello hello;
@@ -238,8 +225,7 @@ send_control(struct out *out, const struct rep_send *send)
 		body = &nak;
 		body_bytes = sizeof(nak);
 	}
-	struct rep_header *header =
-		rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
+	struct rep_header *header = rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
 	if (body_bytes > 0)
 		memcpy(header + 1, body, body_bytes);
 	rep_core_header(&sequencer->core, send, sequencer->now_ns, header);
@@ -247,8 +233,7 @@ send_control(struct out *out, const struct rep_send *send)
 	put(out, mbuf, header);
 }
 
-void
-dp_sequencer_send(struct dp_sequencer *sequencer)
+void dp_sequencer_send(struct dp_sequencer *sequencer)
 {
 	const struct rep_update *update = &sequencer->update;
 	struct out out = {.sequencer = sequencer};

@@ -2,14 +2,12 @@
  *
  * What the sequencer does besides updates, about once a millisecond.
  */
-#include "dataplane/sequencer.h"
-
 #include "dataplane/clock.h"
+#include "dataplane/sequencer.h"
 
 #define COMMANDS_PER_ROUND 16
 
-static void
-publish_status(struct dp_sequencer *sequencer)
+static void publish_status(struct dp_sequencer *sequencer)
 {
 	const struct rep_core *core = &sequencer->core;
 	struct dp_shm_status *status = &sequencer->shm->status;
@@ -33,9 +31,7 @@ publish_status(struct dp_sequencer *sequencer)
 	dp_shm_store(
 		&status->peer_heard_ns, core->heard_frame > 0 ? monotonic_ns - heard_age_ns : 0
 	);
-	dp_shm_store(
-		&status->peer_reachable, rep_core_peer_reachable(core, sequencer->now_ns)
-	);
+	dp_shm_store(&status->peer_reachable, rep_core_peer_reachable(core, sequencer->now_ns));
 	dp_shm_store(&status->peer_acked, primary ? core->acked : 0);
 	dp_shm_store(&status->peer_durable, core->peer_durable);
 	dp_shm_store(&status->peer_committed, primary ? 0 : core->committed);
@@ -43,8 +39,7 @@ publish_status(struct dp_sequencer *sequencer)
 	dp_shm_store(&status->heartbeat_ns, monotonic_ns);
 }
 
-static void
-publish_core_counters(struct dp_sequencer *sequencer)
+static void publish_core_counters(struct dp_sequencer *sequencer)
 {
 	const struct rep_stats *stats = &sequencer->core.stats;
 	struct dp_sequencer_counters *counters = sequencer->counters;
@@ -69,14 +64,12 @@ publish_core_counters(struct dp_sequencer *sequencer)
 
 /* --- Control's rings --- */
 
-static struct rte_ring *
-ring_at(struct dp_shm *shm, uint64_t offset)
+static struct rte_ring *ring_at(struct dp_shm *shm, uint64_t offset)
 {
 	return (struct rte_ring *)((uint8_t *)shm + offset);
 }
 
-static void
-answer(struct dp_sequencer *sequencer, const struct dp_shm_message *message)
+static void answer(struct dp_sequencer *sequencer, struct dp_shm_message *message)
 {
 	struct rte_ring *ring = ring_at(sequencer->shm, sequencer->shm->event_ring_at);
 	/* Control that does not read its events loses them; the status block has the facts. */
@@ -86,8 +79,7 @@ answer(struct dp_sequencer *sequencer, const struct dp_shm_message *message)
 
 /* Control attached, or attached again: both rings start over, since a process that was killed may
  * have left one with a half-written element. */
-static void
-grant(struct dp_sequencer *sequencer, uint64_t generation)
+static void grant(struct dp_sequencer *sequencer, uint64_t generation)
 {
 	struct dp_shm *shm = sequencer->shm;
 	rte_ring_init(
@@ -107,8 +99,7 @@ grant(struct dp_sequencer *sequencer, uint64_t generation)
 	__atomic_store_n(&shm->attach.granted, generation, __ATOMIC_RELEASE);
 }
 
-static void
-carry_out(struct dp_sequencer *sequencer, const struct dp_shm_message *command)
+static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_message *command)
 {
 	struct dp_shm_message done = *command;
 	done.type = DP_EVENT_DONE;
@@ -134,8 +125,7 @@ carry_out(struct dp_sequencer *sequencer, const struct dp_shm_message *command)
 	answer(sequencer, &done);
 }
 
-static void
-serve_control(struct dp_sequencer *sequencer)
+static void serve_control(struct dp_sequencer *sequencer)
 {
 	struct dp_shm *shm = sequencer->shm;
 	/* Acquire: pairs with control's release when it asks. */
@@ -169,19 +159,24 @@ serve_control(struct dp_sequencer *sequencer)
 	}
 }
 
-void
-dp_sequencer_status(struct dp_sequencer *sequencer)
+void dp_sequencer_status(struct dp_sequencer *sequencer)
 {
 	publish_status(sequencer);
 	publish_core_counters(sequencer);
 	serve_control(sequencer);
-	/* A closing that is due is sequenced with the next poll's requests (sequencer.c). */
-	if (rep_core_serves(&sequencer->core))
-		sequencer->idle_session = rep_expiry_next(
-			&sequencer->expiry,
-			&sequencer->sessions,
-			sequencer->core.committed,
-			sequencer->settings->limits.session_timeout_ns,
-			sequencer->now_ns
-		);
+}
+
+void dp_sequencer_expire(struct dp_sequencer *sequencer)
+{
+	if (!rep_core_serves(&sequencer->core))
+		return;
+	uint32_t session = rep_expiry_next(
+		&sequencer->expiry,
+		&sequencer->sessions,
+		sequencer->core.committed,
+		sequencer->settings->limits.session_timeout_ns,
+		sequencer->now_ns
+	);
+	if (session != REP_SESSION_NONE)
+		dp_sequencer_close(sequencer, session);
 }

@@ -5,8 +5,7 @@
 
 #define LOOK_AHEAD 3 /* elements between a prefetch and its use */
 
-static void
-prefetch(const struct dp_worker *worker, uint64_t element)
+static void prefetch(const struct dp_worker *worker, uint64_t element)
 {
 	if (element & (DP_ELEMENT_SIDE | DP_ELEMENT_MARK))
 		return;
@@ -19,8 +18,7 @@ prefetch(const struct dp_worker *worker, uint64_t element)
 		);
 }
 
-static void
-apply_entry(struct dp_worker *worker, uint64_t sequence)
+static void apply_entry(struct dp_worker *worker, uint64_t sequence)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
 	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
@@ -30,8 +28,7 @@ apply_entry(struct dp_worker *worker, uint64_t sequence)
 	worker->shm->counters.applied++;
 }
 
-static void
-execute_read(struct dp_worker *worker, struct dp_side *side)
+static void execute_read(struct dp_worker *worker, struct dp_side *side)
 {
 	uint8_t answer[CLI_MAX_ANSWER_BYTES];
 	struct dp_operation operation = {
@@ -42,16 +39,14 @@ execute_read(struct dp_worker *worker, struct dp_side *side)
 		.opcode = side->opcode,
 	};
 	struct dp_result result = {.payload = answer};
-	side->status = (uint8_t)dp_shard_read(
-		&worker->shard, &operation, &result, &side->asset_version
-	);
+	side->status =
+		(uint8_t)dp_shard_read(&worker->shard, &operation, &result, &side->asset_version);
 	side->payload_bytes = result.payload_bytes;
 	memcpy(side->payload, answer, result.payload_bytes);
 }
 
 /* Publishes the shard's sums at a sequence: all entries up to it, and none beyond, are applied. */
-static void
-write_mark(struct dp_worker *worker, uint64_t sequence)
+static void write_mark(struct dp_worker *worker, uint64_t sequence)
 {
 	struct dp_shm_marks *marks = &worker->shm->marks;
 	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
@@ -66,8 +61,7 @@ write_mark(struct dp_worker *worker, uint64_t sequence)
 	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
 }
 
-static inline void
-hold(struct dp_worker *worker, uint64_t element)
+static inline void hold(struct dp_worker *worker, uint64_t element)
 {
 	worker->held[worker->held_head & worker->held_mask] = element;
 	worker->held_head++;
@@ -75,17 +69,15 @@ hold(struct dp_worker *worker, uint64_t element)
 
 /* --- Answers --- */
 
-static void
-answer_kept(
+static void answer_kept(
 	struct dp_worker *worker,
 	const struct dp_address *client,
 	uint32_t session,
 	struct dp_response *response
 )
 {
-	const struct dp_answer *answer = dp_shard_answer(
-		&worker->shard, session, response->request_seq, response->sequence
-	);
+	const struct dp_answer *answer =
+		dp_shard_answer(&worker->shard, session, response->request_seq, response->sequence);
 	if (answer == NULL) {
 		/* The session table and the shard disagree; better silence than a wrong answer. */
 		worker->shm->counters.answer_missing++;
@@ -99,8 +91,7 @@ answer_kept(
 		worker->shm->counters.answers++;
 }
 
-static void
-answer_opened(
+static void answer_opened(
 	struct dp_worker *worker,
 	const struct dp_address *client,
 	uint64_t nonce,
@@ -118,8 +109,7 @@ answer_opened(
 		worker->shm->counters.answers++;
 }
 
-static void
-answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
+static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
 	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
@@ -140,8 +130,7 @@ answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
 	sf_histogram_record(worker->answered, now_ns - meta->received_ns, 1);
 }
 
-static void
-answer_side(struct dp_worker *worker, struct dp_side *side)
+static void answer_side(struct dp_worker *worker, struct dp_side *side)
 {
 	struct dp_response response = {
 		.client_id = side->client_id,
@@ -173,8 +162,7 @@ answer_side(struct dp_worker *worker, struct dp_side *side)
 }
 
 /* Answers whatever may be answered by now; returns how many. */
-static unsigned
-release(struct dp_worker *worker)
+static unsigned release(struct dp_worker *worker)
 {
 	unsigned released = 0;
 	uint64_t side_tail = worker->side_tail;
@@ -213,8 +201,7 @@ release(struct dp_worker *worker)
 	return released;
 }
 
-unsigned
-dp_worker_poll(void *agent)
+unsigned dp_worker_poll(void *agent)
 {
 	struct dp_worker *worker = agent;
 	uint64_t elements[DP_BURST];

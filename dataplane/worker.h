@@ -9,15 +9,15 @@
  */
 #pragma once
 
-#include <stdint.h>
-
-#include <rte_ring.h>
-
 #include "dataplane/net.h"
 #include "dataplane/replies.h"
 #include "dataplane/shard.h"
 #include "dataplane/shm.h"
 #include "replication/intake.h"
+
+#include <rte_ring.h>
+
+#include <stdint.h>
 
 #define DP_ELEMENT_SIDE (1ull << 63)
 #define DP_ELEMENT_MARK (1ull << 62)
@@ -45,9 +45,9 @@ struct dp_side {
 	uint64_t client_id;
 	uint64_t request_seq; /* REPEAT_OPEN: the nonce */
 	uint64_t asset_id;
-	uint64_t sequence;       /* answered when committed up to here; repeats: of the first entry */
-	uint64_t frame;          /* reads: and when the standby echoed this frame */
-	uint64_t asset_version;  /* reads: result, from here on */
+	uint64_t sequence; /* answered when committed up to here; repeats: of the first entry */
+	uint64_t frame;	   /* reads: and when the standby echoed this frame */
+	uint64_t asset_version; /* reads: result, from here on */
 	uint32_t session;
 	uint16_t payload_bytes;
 	uint8_t kind;
@@ -99,9 +99,8 @@ struct dp_worker {
 
 unsigned dp_worker_poll(void *worker);
 
-static inline struct dp_side *
-dp_worker_side(const struct dp_worker *worker, uint64_t place)
+static inline struct dp_side *dp_worker_side(const struct dp_worker *worker, uint64_t place)
 {
-	return (struct dp_side *)(worker->side +
-				  (place & worker->side_mask) * worker->side_stride_bytes);
+	return (struct dp_side
+			*)(worker->side + (place & worker->side_mask) * worker->side_stride_bytes);
 }

@@ -45,7 +45,7 @@ struct rep_intake {
 	 * REP_MAX_PER_POLL) has advanced the table, mark_sequence names it and mark_digest is the
 	 * table's digest right there. The caller takes the mark and sets mark_sequence to 0. */
 	uint64_t mark_interval; /* 0: none */
-	uint64_t next_mark;     /* no multiple before this one */
+	uint64_t next_mark;	/* no multiple before this one */
 	uint64_t mark_sequence;
 	uint64_t mark_digest;
 };
