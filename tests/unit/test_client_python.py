@@ -292,7 +292,8 @@ class CallTest(unittest.TestCase):
                                         for i in range(40)])
             self.assertEqual([r.value for r in results], list(range(40)))
             self.assertEqual({r.copies for r in results}, {1})
-            self.assertEqual(client.counters["duplicate"], 40)
+            # Those of the last eight may still be unread when the last result is there.
+            self.assertGreaterEqual(client.counters["duplicate"], 32)
             self.assertEqual([r["seq"] for _, r in pair.updates()], list(range(1, 41)))
             for _, request in pair.updates():
                 self.assertLess(request["seq"] - request["first"], 8)
