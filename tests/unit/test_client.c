@@ -347,6 +347,21 @@ static void not_primary_when_many_in_flight_then_moves_once(void **state)
 	end(&w);
 }
 
+static void not_primary_when_a_newer_copy_is_elsewhere_then_no_further_copy(void **state)
+{
+	begin_open(&w, 8);
+	w.now_ns += MS;
+	submit(&w, 1);
+	pump(&w);
+	run_to_expiry(&w);
+	run_to_expiry(&w);
+	assert_true(went_to(last_sent(&w), NODE_B));
+	answer(&w, NODE_A, 1, CLI_NOT_PRIMARY, 4, &NODE_B);
+	pump(&w);
+	assert_int_equal(w.sent_count, 3);
+	end(&w);
+}
+
 static void ok_when_of_lower_epoch_then_it_is_true(void **state)
 {
 	begin_open(&w, 8);
@@ -528,6 +543,7 @@ int main(void)
 		cmocka_unit_test(not_primary_when_of_lower_epoch_then_hint_is_ignored),
 		cmocka_unit_test(not_primary_when_nodes_point_at_each_other_then_paused),
 		cmocka_unit_test(not_primary_when_many_in_flight_then_moves_once),
+		cmocka_unit_test(not_primary_when_a_newer_copy_is_elsewhere_then_no_further_copy),
 		cmocka_unit_test(ok_when_of_lower_epoch_then_it_is_true),
 		cmocka_unit_test(forgotten_when_of_lower_epoch_then_ignored),
 		cmocka_unit_test(busy_when_answered_then_all_sending_backs_off),
