@@ -107,8 +107,11 @@ unsigned bench_engine_round(struct bench_engine *e)
 {
 	uint64_t now = bench_now_ns();
 	unsigned work = bench_send_due(e, now);
-	work += bench_take_answers(e);
-	bench_sweep(e, now);
+	unsigned answers = bench_take_answers(e);
+	work += answers;
+	/* After a pause of this process answers may lie there already: first take them all. */
+	if (answers < BENCH_BURST)
+		bench_sweep(e, now);
 	if (__builtin_expect(now >= e->turn_at_ns, 0) && e->phase == BENCH_RUNNING) {
 		e->turn_at_ns += BENCH_INTERVAL_NS;
 		bench_latency_turn(&e->latency, e->start_unix_ns + (now - e->start_ns));

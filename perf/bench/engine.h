@@ -175,6 +175,12 @@ uint64_t bench_unix_ns(void);
 
 /* Between the engine's files. */
 
+/* 0 when since is later: the clock is read several times in a round. */
+static inline uint64_t bench_elapsed_ns(uint64_t now, uint64_t since)
+{
+	return now > since ? now - since : 0;
+}
+
 /* Sends new requests that are due; returns how many. */
 unsigned bench_send_due(struct bench_engine *e, uint64_t now);
 /* Sends again what has waited too long, opens sessions, looks for the primary. */

@@ -77,7 +77,7 @@ heard_from_primary(struct bench_engine *e, uint32_t node, uint32_t epoch, uint64
 /* The gap in the answers ends; after a long one all requests go out again at once. */
 static inline void note_progress(struct bench_engine *e, uint64_t now)
 {
-	uint64_t gap = now - e->progress_ns;
+	uint64_t gap = bench_elapsed_ns(now, e->progress_ns);
 	e->progress_ns = now;
 	if (gap > e->longest_gap_ns && e->phase >= BENCH_RUNNING)
 		e->longest_gap_ns = gap;

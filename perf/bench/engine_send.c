@@ -2,7 +2,7 @@
  *
  * The engine's sending side: what is due, what is due again, and the search for the primary. */
 #include "client/messages.h"
-#include "config/check.h"
+#include "config/bytes.h"
 #include "perf/bench/engine.h"
 
 #include <string.h>
@@ -348,13 +348,15 @@ void bench_sweep(struct bench_engine *e, uint64_t now)
 	if (now < e->next_sweep_ns)
 		return;
 	e->next_sweep_ns = now + SWEEP_NS;
-	if ((e->waiting != 0 || opening) && now - e->heard_ns > timeout) {
+	uint64_t silent = bench_elapsed_ns(now, sf_max64(e->heard_ns, e->progress_ns));
+	if ((e->waiting != 0 || opening) && silent > timeout) {
 		uint32_t next = e->target + 1;
 		bench_set_target(e, next < e->transport->node_count ? next : 0, now);
 	}
 	for (uint32_t i = 0; i < e->session_count; i++)
 		sweep_session(e, &e->sessions[i], now);
-	if (e->waiting != 0 && now - e->progress_ns > timeout && now >= e->next_probe_ns)
+	uint64_t gap = bench_elapsed_ns(now, e->progress_ns);
+	if (e->waiting != 0 && gap > timeout && now >= e->next_probe_ns)
 		probe(e, now);
 }
 
