@@ -98,7 +98,7 @@ static enum rep_reason judge_hello(
 		return REP_REASON_EPOCH_MISMATCH;
 	if (core->config.role == REP_PRIMARY)
 		return judge_standby(core, hello);
-	if (core->author_incarnation != 0 && core->author_incarnation != header->source_incarnation)
+	if (core->last_sequence > 0 && core->author_incarnation != header->source_incarnation)
 		return REP_REASON_OTHER_HISTORY;
 	return REP_REASON_NONE;
 }
@@ -142,7 +142,8 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_window_restart(core, hello.last_sequence, now_ns);
 		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
 	} else {
-		core->author_incarnation = header->source_incarnation;
+		if (core->author_incarnation != header->source_incarnation)
+			rep_gather_restart(core, header->source_incarnation);
 		core->known_position = header->position;
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 	}
