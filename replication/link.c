@@ -26,6 +26,30 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 	wait_for(core, reason);
 }
 
+/* RFC 6298, section 2. */
+static void take_sample(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
+{
+	uint64_t rtt = now_ns - core->sample_ns;
+	uint64_t age = (uint64_t)header->heard_age_us * 1000;
+	core->sample_frame = 0;
+	/* Longer than the detection window: that was an outage, or our own absence, and as an
+	 * estimate it would keep repair waiting for as long again. */
+	if (rtt > rep_link_window_ns(core))
+		return;
+	/* The peer may have kept the echo for a while: that is not the wire's. */
+	rtt = rtt > age ? rtt - age : 0;
+	uint64_t error = rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
+	if (core->rtt_ns == 0) {
+		core->rtt_ns = rtt;
+		core->rtt_var_ns = rtt / 2;
+		return;
+	}
+	core->rtt_var_ns += error / 4;
+	core->rtt_var_ns -= core->rtt_var_ns / 4;
+	core->rtt_ns += rtt / 8;
+	core->rtt_ns -= core->rtt_ns / 8;
+}
+
 /* Only a frame number above all that were heard proves that the peer was alive since: duplicates
  * and late arrivals prove nothing (N20). The echo is judged the same way. */
 static void note_heard(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
@@ -39,24 +63,8 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 	    header->heard_frame <= core->frame_number) {
 		core->peer_heard_frame = header->heard_frame;
 		core->echo_ns = now_ns;
-		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame) {
-			uint64_t rtt = now_ns - core->sample_ns;
-			uint64_t age = (uint64_t)header->heard_age_us * 1000;
-			/* The peer may have kept the echo for a while: that is not the wire's. */
-			rtt = rtt > age ? rtt - age : 0;
-			uint64_t error =
-				rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
-			if (core->rtt_ns == 0) {
-				core->rtt_ns = rtt;
-				core->rtt_var_ns = rtt / 2;
-			} else {
-				core->rtt_var_ns += error / 4;
-				core->rtt_var_ns -= core->rtt_var_ns / 4;
-				core->rtt_ns += rtt / 8;
-				core->rtt_ns -= core->rtt_ns / 8;
-			}
-			core->sample_frame = 0;
-		}
+		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame)
+			take_sample(core, header, now_ns);
 	}
 }
 
