@@ -203,11 +203,17 @@ uint64_t rep_link_rto_ns(const struct rep_core *core)
 	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
 }
 
+/* R14: an absence of our own that makes the peer's silence meaningless. */
+static uint64_t own_gap_ns(const struct rep_core *core)
+{
+	return rep_link_window_ns(core) / 4;
+}
+
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 {
 	uint64_t window_ns = rep_link_window_ns(core);
 	/* R14: whoever was away itself first blames itself. */
-	if (now_ns - core->last_step_ns > window_ns / 4) {
+	if (now_ns - core->last_step_ns > own_gap_ns(core)) {
 		core->stats.own_gaps++;
 		core->heard_ns = now_ns;
 		core->echo_ns = now_ns;
@@ -257,7 +263,8 @@ uint64_t rep_link_deadline_ns(const struct rep_core *core)
 		suspect = sf_min64(suspect, core->echo_ns + rep_link_window_ns(core) + 1);
 	if (suspect > core->last_step_ns)
 		due = sf_min64(due, suspect);
-	return due;
+	/* A caller that comes at deadlines only must not look as if it had been away. */
+	return sf_min64(due, core->last_step_ns + own_gap_ns(core));
 }
 
 bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns)
