@@ -127,10 +127,12 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		meet(core, header->source_incarnation);
 	core->stats.frames_taken++;
 	note_heard(core, header, now_ns);
-	if (!(header->flags & REP_FLAG_LINK_UP))
-		core->hello_due = true;
-
 	enum rep_reason fault = judge_hello(core, header, &hello);
+	/* Answered at once while that brings the link nearer: two nodes that do not fit, but know
+	 * each other by now, greet once each interval. */
+	bool known = header->destination_incarnation == core->config.incarnation;
+	if (!(header->flags & REP_FLAG_LINK_UP) && (fault == REP_REASON_NONE || !known))
+		core->hello_due = true;
 	if (fault != REP_REASON_NONE) {
 		/* A HELLO from before the link came up may arrive late; an established link
 		 * stands on fresher facts than its history. */
