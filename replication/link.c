@@ -174,7 +174,7 @@ bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint6
 		/* R1: a lower epoch is told so. A higher one cannot be while roles are fixed. */
 		if (header->epoch < core->config.epoch) {
 			core->stats.dropped_epoch_stale++;
-			core->stale_due = header->type != REP_FRAME_STALE;
+			core->stale_due |= header->type != REP_FRAME_STALE;
 		} else {
 			core->stats.dropped_epoch_higher++;
 		}
