@@ -254,19 +254,18 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 uint64_t rep_link_deadline_ns(const struct rep_core *core)
 {
 	uint64_t interval_ns = core->config.heartbeat_interval_ns;
+	/* A caller that comes at deadlines only must not look as if it had been away. */
+	uint64_t due = core->last_step_ns + own_gap_ns(core);
 	if (core->hello_due)
-		return core->last_hello_ns + core->config.retransmit_min_ns;
+		due = sf_min64(due, core->last_hello_ns + core->config.retransmit_min_ns);
 	if (!core->link_up)
-		return core->last_hello_ns + interval_ns;
-	uint64_t due = core->last_sent_ns + interval_ns;
+		return sf_min64(due, core->last_hello_ns + interval_ns);
+	due = sf_min64(due, core->last_sent_ns + interval_ns);
 	/* The moment at which the peer starts to count as lost, when that is still to come. */
 	uint64_t suspect = core->heard_ns + rep_link_window_ns(core) + 1;
 	if (core->config.role == REP_PRIMARY)
 		suspect = sf_min64(suspect, core->echo_ns + rep_link_window_ns(core) + 1);
-	if (suspect > core->last_step_ns)
-		due = sf_min64(due, suspect);
-	/* A caller that comes at deadlines only must not look as if it had been away. */
-	return sf_min64(due, core->last_step_ns + own_gap_ns(core));
+	return suspect > core->last_step_ns ? sf_min64(due, suspect) : due;
 }
 
 bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns)
