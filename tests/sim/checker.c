@@ -258,8 +258,6 @@ void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_e
 		entry->sequence,
 		sequence
 	);
-	if (node->id == 0)
-		extend_history(sim, entry, hash);
 	SIM_REQUIRE(
 		sim,
 		sequence <= ledger->count && hash == ledger->facts[sequence].hash,
@@ -310,6 +308,21 @@ void sim_check_slot(struct sim *sim, const struct sim_node *node, uint64_t seque
 		"node 0: slot of entry %lu reused before the standby has it",
 		old
 	);
+}
+
+void sim_check_taken(struct sim *sim, const struct sim_node *node)
+{
+	uint64_t sequence = node->core.last_sequence + node->intake.pending;
+	const struct rep_entry *entry = rep_arena_entry(&node->intake.arena, sequence);
+	sim_check_slot(sim, node, sequence);
+	SIM_REQUIRE(
+		sim,
+		entry->sequence == sequence && sequence == sim->ledger.count + 1,
+		"entry %lu is sequenced as %lu (inv. 4)",
+		entry->sequence,
+		sequence
+	);
+	extend_history(sim, entry, hash_bytes(entry, rep_entry_bytes(entry->payload_bytes)));
 }
 
 void sim_check_step(struct sim *sim, struct sim_node *node)

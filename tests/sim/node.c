@@ -270,7 +270,7 @@ static enum rep_taken take_open(
 	if (rep_intake_close(&node->intake, client_id) != REP_TAKEN)
 		return taken;
 	sim_note(sim, SIM_NOTE_CLOSE, node->id, client_id, 1, 0);
-	sim_check_slot(sim, node, node->core.last_sequence + node->intake.pending);
+	sim_check_taken(sim, node);
 	batch->entries[batch->entry_count++] =
 		(struct sim_item){.kind = SIM_CLOSE, .client = UINT8_MAX};
 	return rep_intake_open(&node->intake, request->request_seq, detail);
@@ -350,7 +350,7 @@ static void take_request(
 	if (detail.session != REP_SESSION_NONE)
 		rep_expiry_touch(&node->expiry, detail.session, sim->now_ns);
 	if (taken == REP_TAKEN) {
-		sim_check_slot(sim, node, node->core.last_sequence + node->intake.pending);
+		sim_check_taken(sim, node);
 		batch->entries[batch->entry_count++] = item;
 	} else {
 		batch->sides[batch->side_count++] = item;
@@ -374,7 +374,7 @@ static void take_requests(struct sim *sim, struct sim_node *node, struct batch *
 			idle == REP_SESSION_NONE ? 0 : node->sessions.sessions[idle].client_id;
 		if (client_id != 0 && rep_intake_close(&node->intake, client_id) == REP_TAKEN) {
 			sim_note(sim, SIM_NOTE_CLOSE, node->id, client_id, 0, 0);
-			sim_check_slot(sim, node, node->core.last_sequence + node->intake.pending);
+			sim_check_taken(sim, node);
 			batch->entries[batch->entry_count++] =
 				(struct sim_item){.kind = SIM_CLOSE, .client = UINT8_MAX};
 		}

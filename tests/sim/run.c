@@ -197,7 +197,7 @@ static void restart_standby(struct sim *sim)
 	sim->memory_lost |= sim->nodes[0].committed_before > 0;
 	node->paused_until_ns = 0;
 	uint64_t away_ns = draw_duration(sim);
-	sim_schedule(sim, sim->now_ns + away_ns, SIM_EVENT_START, 1, 0);
+	sim_schedule(sim, sim->now_ns + away_ns, SIM_EVENT_START, 1, 1);
 }
 
 static void make_fault(struct sim *sim)
@@ -300,8 +300,7 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 		sim_client_turn(sim, event->node);
 		break;
 	case SIM_EVENT_START:
-		if (sim->nodes[event->node].frames_sent > 0)
-			sim->nodes[event->node].life++;
+		sim->nodes[event->node].life += event->argument;
 		sim_node_start(sim, event->node);
 		break;
 	case SIM_EVENT_FAULT:
@@ -338,6 +337,8 @@ static void reset(struct sim *sim)
 		node->next_poll_ns = UINT64_MAX;
 		node->rx_head = node->rx_tail = node->request_head = node->request_tail = 0;
 		node->frames_sent = node->frame_heard = 0;
+		node->history_count = node->committed_before = 0;
+		memset(&node->core, 0, sizeof(node->core));
 		memset(node->lengths, 0, sizeof(node->lengths));
 		uint64_t incarnation = sim_between(&random, 10, 1000);
 		for (uint32_t life = 0; life < SIM_MAX_LIVES; life++) {

@@ -427,7 +427,9 @@ bool sim_clients_done(const struct sim *sim);
 /* --- checker.c --- */
 void sim_ledger_start(struct sim *sim);
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);
-/* The primary is about to reuse a slot for this sequence. */
+/* The primary has just given an entry its sequence: the history grows by it. */
+void sim_check_taken(struct sim *sim, const struct sim_node *node);
+/* A slot is taken for this sequence. */
 void sim_check_slot(struct sim *sim, const struct sim_node *node, uint64_t sequence);
 void sim_check_wire(struct sim *sim, const struct rep_entry *entry, uint64_t sequence);
 void sim_check_step(struct sim *sim, struct sim_node *node);
