@@ -38,5 +38,7 @@ void rep_gather_data(
 	uint32_t frame_index,
 	struct rep_update *update
 );
+/* Drops what waits beyond a gap: it is of another life of the primary. */
+void rep_gather_forget(struct rep_core *core);
 void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t now_ns);
 uint64_t rep_gather_deadline_ns(const struct rep_core *core);

@@ -92,6 +92,13 @@ void rep_gather_data(
 	close_gap(core);
 }
 
+void rep_gather_forget(struct rep_core *core)
+{
+	memset(core->held, 0, rep_core_memory_bytes(&core->config));
+	core->highest = core->last_sequence;
+	core->nak_due_ns = 0;
+}
+
 void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t now_ns)
 {
 	bool hole = core->highest > core->last_sequence;

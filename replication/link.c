@@ -98,7 +98,8 @@ static enum rep_reason judge_hello(
 		return REP_REASON_EPOCH_MISMATCH;
 	if (core->config.role == REP_PRIMARY)
 		return judge_standby(core, hello);
-	if (core->author_incarnation != 0 && core->author_incarnation != header->source_incarnation)
+	/* Who holds nothing is bound to nobody, whatever life of the primary it has met before. */
+	if (core->last_sequence > 0 && core->author_incarnation != header->source_incarnation)
 		return REP_REASON_OTHER_HISTORY;
 	return REP_REASON_NONE;
 }
@@ -142,6 +143,8 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_window_restart(core, hello.last_sequence, now_ns);
 		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
 	} else {
+		if (core->author_incarnation != header->source_incarnation)
+			rep_gather_forget(core);
 		core->author_incarnation = header->source_incarnation;
 		core->known_position = header->position;
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
