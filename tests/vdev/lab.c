@@ -42,6 +42,10 @@ pid_t lab_fork(int (*scenario)(void *context), void *context)
 	if (child != 0)
 		return child;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* cmocka's handlers would jump back into the test runner, now in the child as well. */
+	static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGSYS};
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		signal(fatal[i], SIG_DFL);
 	int rc = scenario(context);
 	fflush(NULL);
 	/* Not exit: the drivers' destructors and the parent's handlers have no business here. */
@@ -63,7 +67,11 @@ int lab_wait(pid_t child, unsigned seconds)
 		}
 		nanosleep(&tick, NULL);
 	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -2;
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	if (WTERMSIG(status) != SIGKILL)
+		fprintf(stderr, "a child ended by signal %d\n", WTERMSIG(status));
+	return -2;
 }
 
 void lab_make_directory(char *path, size_t bytes)
