@@ -4,6 +4,8 @@
  * (insertions, deletions, changes and swaps of neighbours count 1 each), or the same name in
  * another group.
  */
+#include "config/nearest.h"
+
 #include "config/schema.h"
 
 #include <stdint.h>
@@ -14,10 +16,13 @@ static uint32_t least(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static uint32_t distance(const char *a, const char *b)
+uint32_t cfg_name_distance(const char *a, const char *b)
 {
 	uint32_t rows[3][CFG_PATH_BYTES]; /* of a's last two letters and this one */
 	uint32_t b_count = (uint32_t)strlen(b);
+
+	if (b_count >= CFG_PATH_BYTES)
+		return UINT32_MAX;
 
 	for (uint32_t j = 0; j <= b_count; j++)
 		rows[0][j] = j;
@@ -63,7 +68,7 @@ bool cfg_path_nearest(const char *path, char hint[CFG_PATH_BYTES])
 		if (strncmp(cfg_rows[i].path, path, prefix_bytes) != 0)
 			continue;
 		part_after(cfg_rows[i].path, prefix_bytes, part);
-		uint32_t d = distance(name, part);
+		uint32_t d = cfg_name_distance(name, part);
 		if (d < best) {
 			best = d;
 			found = true;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -30,11 +29,10 @@ static uint64_t unix_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-/* Creates the directory and its parents; what exists is fine. */
-static int make_directory(const char *path)
+int dp_shm_make_directory(const struct cfg_settings *settings)
 {
 	char part[CFG_TEXT_BYTES];
-	snprintf(part, sizeof(part), "%s", path);
+	snprintf(part, sizeof(part), "%s", settings->node.runtime_dir);
 	for (char *p = part + 1; *p; p++) {
 		if (*p != '/')
 			continue;
@@ -46,6 +44,12 @@ static int make_directory(const char *path)
 	return mkdir(part, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static uint32_t histogram_bytes(void)
+{
+	return (uint32_t
+	)sf_round_up(sf_histogram_bytes(DP_SHM_HISTOGRAM_DIGITS, DP_SHM_HISTOGRAM_HIGHEST_NS), 64);
+}
+
 /* The places of all parts behind the header. */
 static void lay_out(struct dp_shm *shm, const struct cfg_settings *settings, uint64_t ring_bytes)
 {
@@ -53,8 +57,7 @@ static void lay_out(struct dp_shm *shm, const struct cfg_settings *settings, uin
 	shm->ingresses = settings->client.rx_queues;
 	shm->workers = settings->workers;
 	shm->lcores = settings->lcore_count;
-	shm->histogram_bytes = (uint32_t
-	)sf_round_up(sf_histogram_bytes(DP_SHM_HISTOGRAM_DIGITS, DP_SHM_HISTOGRAM_HIGHEST_NS), 64);
+	shm->histogram_bytes = histogram_bytes();
 	shm->ring_bytes = sf_round_up(ring_bytes, 64);
 	shm->command_ring_at = at;
 	at += shm->ring_bytes;
@@ -109,41 +112,56 @@ static uint64_t former_incarnation(const struct cfg_settings *settings)
 	return incarnation;
 }
 
-static int
-take_lock(const struct cfg_settings *settings, int *lock_fd, char *error, size_t error_bytes)
+/* A lock of the open file: it ends with the process, however that ends. */
+static const struct flock whole_file = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+int dp_shm_lock(
+	const struct cfg_settings *settings,
+	const char *suffix,
+	const char *holder,
+	int *fd,
+	char *error,
+	size_t error_bytes
+)
 {
 	char path[PATH_BYTES];
-	path_of(settings, ".lock", path);
-	int result = make_directory(settings->node.runtime_dir);
-	if (result < 0) {
+	struct flock lock = whole_file;
+	path_of(settings, suffix, path);
+	int result = dp_shm_make_directory(settings);
+	*fd = result < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*fd < 0) {
+		result = result < 0 ? result : -errno;
+		snprintf(error, error_bytes, "cannot create %s: %s", path, strerror(-result));
+		return result;
+	}
+	if (fcntl(*fd, F_OFD_SETLK, &lock) < 0) {
 		snprintf(
 			error,
 			error_bytes,
-			"cannot create %s: %s",
-			settings->node.runtime_dir,
-			strerror(-result)
-		);
-		return result;
-	}
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		result = -errno;
-		snprintf(error, error_bytes, "cannot open %s: %s", path, strerror(errno));
-		return result;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		snprintf(
-			error,
-			error_bytes,
-			"node \"%s\" is running already: another process holds %s",
+			"%s of node \"%s\" is running already: another process holds %s",
+			holder,
 			settings->node.name,
 			path
 		);
-		close(fd);
+		close(*fd);
+		*fd = -1;
 		return -EEXIST;
 	}
-	*lock_fd = fd;
 	return 0;
+}
+
+bool dp_shm_locked(const struct cfg_settings *settings, const char *suffix)
+{
+	char path[PATH_BYTES];
+	struct flock lock = whole_file;
+	path_of(settings, suffix, path);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	/* Only asks, and so never stands in the way of a process that starts just now. */
+	bool locked = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	close(fd);
+	return locked;
 }
 
 int dp_shm_create(
@@ -160,7 +178,8 @@ int dp_shm_create(
 	void *map = MAP_FAILED;
 	int fd = -1;
 
-	int result = take_lock(settings, lock_fd, error, error_bytes);
+	int result =
+		dp_shm_lock(settings, DP_SHM_LOCK, "the dataplane", lock_fd, error, error_bytes);
 	if (result < 0)
 		return result;
 	/* Lives of a node only rise, also when the wall clock was set back. */
@@ -170,7 +189,10 @@ int dp_shm_create(
 	lay_out(&plan, settings, ring_bytes);
 	unlink(temporary);
 	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || posix_fallocate(fd, 0, (off_t)plan.total_bytes) != 0)
+	if (fd < 0)
+		goto fail;
+	errno = posix_fallocate(fd, 0, (off_t)plan.total_bytes);
+	if (errno != 0)
 		goto fail;
 	map = mmap(NULL, plan.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
@@ -183,7 +205,7 @@ int dp_shm_create(
 	close(fd);
 	return 0;
 fail:
-	result = errno ? -errno : -ENOSPC;
+	result = -errno;
 	snprintf(error, error_bytes, "cannot create %s: %s", path, strerror(-result));
 	if (map != MAP_FAILED)
 		munmap(map, plan.total_bytes);
@@ -194,25 +216,44 @@ fail:
 	return result;
 }
 
+/* Do so many items lie between header and end, at a place that suits their type? count and
+ * item_bytes are bounded by the caller (no product overflows), at is any number. */
+static bool part_fits(const struct dp_shm *shm, uint64_t at, uint64_t count, uint64_t item_bytes)
+{
+	return at % 64 == 0 && at >= sizeof(*shm) && at <= shm->total_bytes &&
+	       item_bytes <= shm->total_bytes && count * item_bytes <= shm->total_bytes - at;
+}
+
+static bool names_end(const struct dp_shm *shm)
+{
+	return memchr(shm->node, 0, CFG_NAME_BYTES) && memchr(shm->peer, 0, CFG_NAME_BYTES) &&
+	       memchr(shm->cluster, 0, CFG_NAME_BYTES) && memchr(shm->model, 0, CFG_NAME_BYTES);
+}
+
 /* Does the file hold what its header says? It may come from another build, or be damaged. */
 static const char *fault_of(const struct dp_shm *shm, uint64_t file_bytes)
 {
 	if (file_bytes < sizeof(*shm))
 		return "too short";
+	/* Acquire: with the magic come the fields that were filled in before it. */
 	if (__atomic_load_n(&shm->magic, __ATOMIC_ACQUIRE) != DP_SHM_MAGIC)
 		return "not a Standfast memory file";
 	if (shm->version != DP_SHM_VERSION || shm->header_bytes != sizeof(*shm))
 		return "of another version of Standfast";
-	uint64_t workers = (uint64_t)shm->workers * sizeof(struct dp_shm_worker);
-	uint64_t histograms = (uint64_t)(DP_STAGES + shm->workers) * shm->histogram_bytes;
-	bool fits = shm->total_bytes <= file_bytes && shm->workers <= CFG_MAX_WORKERS &&
-		    shm->ingresses <= CFG_MAX_INGRESS && shm->lcores <= CFG_MAX_LCORES &&
-		    shm->ring_bytes < file_bytes && shm->workers_at < file_bytes &&
-		    shm->histograms_at < file_bytes && shm->lcores_at < file_bytes &&
-		    shm->ingresses_at < file_bytes && shm->event_ring_at < file_bytes &&
-		    shm->workers_at + workers <= shm->total_bytes &&
-		    shm->histograms_at + histograms <= shm->total_bytes;
-	return fits ? NULL : "damaged";
+	bool fits =
+		shm->total_bytes >= sizeof(*shm) && shm->total_bytes <= file_bytes &&
+		shm->workers <= CFG_MAX_WORKERS && shm->ingresses <= CFG_MAX_INGRESS &&
+		shm->lcores <= CFG_MAX_LCORES &&
+		part_fits(shm, shm->command_ring_at, 1, shm->ring_bytes) &&
+		part_fits(shm, shm->event_ring_at, 1, shm->ring_bytes) &&
+		part_fits(shm, shm->lcores_at, shm->lcores, sizeof(struct dp_lcore_counters)) &&
+		part_fits(shm, shm->ingresses_at, shm->ingresses, sizeof(struct dp_shm_ingress)) &&
+		part_fits(shm, shm->workers_at, shm->workers, sizeof(struct dp_shm_worker)) &&
+		part_fits(
+			shm, shm->histograms_at, DP_STAGES + shm->workers, shm->histogram_bytes
+		) &&
+		shm->histogram_bytes == histogram_bytes();
+	return fits && names_end(shm) ? NULL : "damaged";
 }
 
 int dp_shm_attach_file(
@@ -267,15 +308,7 @@ void dp_shm_detach(struct dp_shm *shm)
 
 bool dp_shm_alive(const struct cfg_settings *settings)
 {
-	char path[PATH_BYTES];
-	path_of(settings, ".lock", path);
-	int fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	/* A shared lock, so that two who ask at once do not see each other as the node. */
-	bool alive = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-	close(fd);
-	return alive;
+	return dp_shm_locked(settings, DP_SHM_LOCK);
 }
 
 bool dp_shm_replaced(const struct cfg_settings *settings, const struct dp_shm *shm)
@@ -298,9 +331,8 @@ static bool find_mark(const struct dp_shm_marks *marks, uint64_t sequence, uint6
 		/* Acquire: the sum is not loaded before the sequence that announced it. */
 		if (__atomic_load_n(&mark->sequence, __ATOMIC_ACQUIRE) != sequence)
 			continue;
-		*sum = dp_shm_load(&mark->sum);
-		/* Still the same mark: the sum was not one of a later round. */
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		/* Acquire: with the sum of a later mark comes that this sequence is gone. */
+		*sum = __atomic_load_n(&mark->sum, __ATOMIC_ACQUIRE);
 		return dp_shm_load(&mark->sequence) == sequence;
 	}
 	return false;

@@ -66,8 +66,9 @@ struct dp_shm_status {
 	uint64_t rtt_ns;
 } __attribute__((aligned(64)));
 
-/* A digest mark: the sums of one writer at one sequence. Written sum first, sequence last
- * (release); a reader loads the sequence, the sums, and the sequence again (acquire). */
+/* A digest mark: the sum of one writer at one sequence. Written by dp_shm_marks_add only: the place
+ * is emptied, then gets the sum, then the sequence; a reader loads the sequence, the sum, and the
+ * sequence again, so it never takes the sum of one mark for that of another. */
 struct dp_shm_mark {
 	uint64_t sequence; /* 0: none */
 	uint64_t sum;
@@ -194,6 +195,35 @@ static inline struct sf_histogram *dp_shm_histogram(const struct dp_shm *shm, ui
 	return (struct sf_histogram
 			*)((uint8_t *)(uintptr_t)shm + shm->histograms_at + (uint64_t)index * shm->histogram_bytes);
 }
+
+/* Adds a mark in place of the oldest. By the one writer of these marks. */
+static inline void dp_shm_marks_add(struct dp_shm_marks *marks, uint64_t sequence, uint64_t sum)
+{
+	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
+	dp_shm_store(&mark->sequence, 0);
+	/* Release: whoever sees this sum sees that the old sequence is gone. */
+	__atomic_store_n(&mark->sum, sum, __ATOMIC_RELEASE);
+	/* Release: whoever sees this sequence sees its sum. */
+	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
+	dp_shm_store(&marks->next, marks->next + 1);
+}
+
+/* Creates <runtime_dir> and its parents; what exists is fine. 0 or a negative errno. */
+int dp_shm_make_directory(const struct cfg_settings *settings);
+
+/* One process of a kind per node: takes the lock <runtime_dir>/<node><suffix>, which ends with the
+ * process, or when *fd is closed. -EEXIST with a sentence, which begins with holder, when another
+ * has it. dp_shm_locked only asks. */
+#define DP_SHM_LOCK ".lock"
+int dp_shm_lock(
+	const struct cfg_settings *settings,
+	const char *suffix,
+	const char *holder,
+	int *fd,
+	char *error,
+	size_t error_bytes
+);
+bool dp_shm_locked(const struct cfg_settings *settings, const char *suffix);
 
 /* Creates the file of a node that starts. Takes the node's lock (a second process of the same node
  * gets -EEXIST and a sentence). ring_bytes: what rte_ring_get_memsize_elem says. The incarnation is
