@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+/* The formatter does not keep lists of X() stable. */
+/* clang-format off */
 #define DP_INGRESS_COUNTERS(X)                                                                    \
 	X(frames)                                                                                 \
 	X(bytes)                                                                                  \
@@ -45,6 +47,7 @@
 
 #define DP_LCORE_COUNTERS(X) X(rounds) X(busy_rounds) X(work) X(longest_round_ns)
 
+/* clang-format on */
 #define DP_COUNTER_FIELD(name) uint64_t name;
 
 struct dp_ingress_counters {
