@@ -105,12 +105,16 @@ void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t 
 	bool hole = core->highest > core->last_sequence;
 	if (!hole && core->known_position <= core->last_sequence) {
 		core->nak_due_ns = 0;
+		core->hole_named = false;
 		return;
 	}
 	/* A hole is named at once: the link does not reorder by itself. A missing tail may still be
 	 * under way. */
 	if (core->nak_due_ns == 0)
-		core->nak_due_ns = hole ? now_ns : now_ns + rep_link_rto_ns(core);
+		core->nak_due_ns = now_ns + rep_link_rto_ns(core);
+	if (hole && !core->hole_named)
+		core->nak_due_ns = now_ns;
+	core->hole_named = hole;
 	if (now_ns < core->nak_due_ns)
 		return;
 	core->nak_due_ns = now_ns + rep_link_rto_ns(core);

@@ -23,6 +23,7 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 	core->link_up = false;
 	core->resend_count = 0;
 	core->nak_due_ns = 0;
+	core->hole_named = false;
 	wait_for(core, reason);
 }
 
