@@ -126,8 +126,11 @@ void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t 
 	end = sf_min64(end, limit);
 	for (uint32_t named = 0; named < REP_MAX_NAKS && seq <= end; named++) {
 		uint64_t first = seq;
-		while (seq <= end && (seq > core->highest || !is_held(core, seq)))
+		while (seq <= core->highest && !is_held(core, seq))
 			seq++;
+		/* Nothing is held beyond `highest`: the rest is one gap, however long. */
+		if (seq > core->highest || seq > end)
+			seq = end + 1;
 		update->send[update->send_count++] = (struct rep_send){
 			.type = REP_FRAME_NAK,
 			.range = {.first = first, .count = seq - first},
