@@ -11,7 +11,8 @@
 
 #define DP_INGRESS_COUNTERS(X)                                                                    \
 	X(frames)                                                                                 \
-	X(bytes) X(requests) X(handed_on) X(arp_answered) X(icmp_answered) X(checksum_unverified  \
+	X(bytes)                                                                                  \
+	X(requests) X(handed_on) X(arp_answered) X(icmp_answered) X(checksum_unverified           \
 	) X(drop_runt) X(drop_multi_segment) X(drop_foreign_mac) X(drop_foreign_ethertype         \
 	) X(drop_arp_other) X(drop_ip_header) X(drop_ip_options) X(drop_ip_fragment)              \
 		X(drop_ip_checksum) X(drop_ip_length) X(drop_foreign_ip) X(drop_foreign_protocol) \
@@ -21,15 +22,15 @@
 
 #define DP_SEQUENCER_COUNTERS(X)                                                                   \
 	X(updates)                                                                                 \
-	X(reads) X(repeats) X(sessions_opened) X(sessions_closed) X(session_repeats                \
-	) X(refused_not_primary) X(refused_busy_window) X(refused_busy_side                        \
-	) X(refused_busy_sessions) X(refused_forgotten) X(refused_overloaded) X(frames_sent        \
-	) X(frames_received) X(bytes_sent) X(bytes_received) X(tx_full) X(tx_no_mbuf               \
-	) X(control_commands) X(control_dropped) X(drop_foreign_mac) X(drop_foreign_ethertype      \
-	) X(drop_multi_segment) X(drop_short) X(drop_bad_version) X(drop_other_cluster             \
-	) X(drop_reflected) X(drop_own_id) X(drop_bad_node) X(drop_bad_length) X(drop_bad_crc      \
-	) X(drop_bad_type) X(drop_bad_body) X(drop_bad_entry) X(bad_appended_entry                 \
-	) X(core_frames_taken) X(core_entries_sent) X(core_entries_resent)                         \
+	X(reads)                                                                                   \
+	X(repeats) X(sessions_opened) X(sessions_closed) X(session_repeats) X(refused_not_primary  \
+	) X(refused_busy_window) X(refused_busy_side) X(refused_busy_sessions) X(refused_forgotten \
+	) X(refused_overloaded) X(frames_sent) X(frames_received) X(bytes_sent) X(bytes_received   \
+	) X(tx_full) X(tx_no_mbuf) X(control_commands) X(control_dropped) X(drop_foreign_mac       \
+	) X(drop_foreign_ethertype) X(drop_multi_segment) X(drop_short) X(drop_bad_version         \
+	) X(drop_other_cluster) X(drop_reflected) X(drop_own_id) X(drop_bad_node                   \
+	) X(drop_bad_length) X(drop_bad_crc) X(drop_bad_type) X(drop_bad_body) X(drop_bad_entry    \
+	) X(bad_appended_entry) X(core_frames_taken) X(core_entries_sent) X(core_entries_resent)   \
 		X(core_entries_duplicate) X(core_entries_out_of_order) X(core_entries_no_room)     \
 			X(core_naks_sent) X(core_naks_received) X(core_tail_timeouts)              \
 				X(core_dropped_epoch_stale) X(core_dropped_epoch_higher)           \

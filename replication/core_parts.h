@@ -32,6 +32,8 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 uint64_t rep_window_deadline_ns(const struct rep_core *core);
 
 /* gather.c */
+/* Entries of another author follow; what waits beyond a gap is an earlier author's. */
+void rep_gather_restart(struct rep_core *core, uint64_t author_incarnation);
 void rep_gather_data(
 	struct rep_core *core,
 	const struct rep_frame *frame,

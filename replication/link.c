@@ -26,6 +26,30 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 	wait_for(core, reason);
 }
 
+/* RFC 6298, section 2. */
+static void take_sample(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
+{
+	uint64_t rtt = now_ns - core->sample_ns;
+	uint64_t age = (uint64_t)header->heard_age_us * 1000;
+	core->sample_frame = 0;
+	/* Longer than the detection window: that was an outage, or our own absence, and as an
+	 * estimate it would keep repair waiting for as long again. */
+	if (rtt > rep_link_window_ns(core))
+		return;
+	/* The peer may have kept the echo for a while: that is not the wire's. */
+	rtt = rtt > age ? rtt - age : 0;
+	uint64_t error = rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
+	if (core->rtt_ns == 0) {
+		core->rtt_ns = rtt;
+		core->rtt_var_ns = rtt / 2;
+		return;
+	}
+	core->rtt_var_ns += error / 4;
+	core->rtt_var_ns -= core->rtt_var_ns / 4;
+	core->rtt_ns += rtt / 8;
+	core->rtt_ns -= core->rtt_ns / 8;
+}
+
 /* Only a frame number above all that were heard proves that the peer was alive since: duplicates
  * and late arrivals prove nothing (N20). The echo is judged the same way. */
 static void note_heard(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
@@ -39,24 +63,8 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 	    header->heard_frame <= core->frame_number) {
 		core->peer_heard_frame = header->heard_frame;
 		core->echo_ns = now_ns;
-		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame) {
-			uint64_t rtt = now_ns - core->sample_ns;
-			uint64_t age = (uint64_t)header->heard_age_us * 1000;
-			/* The peer may have kept the echo for a while: that is not the wire's. */
-			rtt = rtt > age ? rtt - age : 0;
-			uint64_t error =
-				rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
-			if (core->rtt_ns == 0) {
-				core->rtt_ns = rtt;
-				core->rtt_var_ns = rtt / 2;
-			} else {
-				core->rtt_var_ns += error / 4;
-				core->rtt_var_ns -= core->rtt_var_ns / 4;
-				core->rtt_ns += rtt / 8;
-				core->rtt_ns -= core->rtt_ns / 8;
-			}
-			core->sample_frame = 0;
-		}
+		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame)
+			take_sample(core, header, now_ns);
 	}
 }
 
@@ -98,7 +106,8 @@ static enum rep_reason judge_hello(
 		return REP_REASON_EPOCH_MISMATCH;
 	if (core->config.role == REP_PRIMARY)
 		return judge_standby(core, hello);
-	if (core->author_incarnation != 0 && core->author_incarnation != header->source_incarnation)
+	/* Who holds nothing is bound to nobody, whatever life of the primary it has met before. */
+	if (core->last_sequence > 0 && core->author_incarnation != header->source_incarnation)
 		return REP_REASON_OTHER_HISTORY;
 	return REP_REASON_NONE;
 }
@@ -119,10 +128,12 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		meet(core, header->source_incarnation);
 	core->stats.frames_taken++;
 	note_heard(core, header, now_ns);
-	if (!(header->flags & REP_FLAG_LINK_UP))
-		core->hello_due = true;
-
 	enum rep_reason fault = judge_hello(core, header, &hello);
+	/* Answered at once while that brings the link nearer: two nodes that do not fit, but know
+	 * each other by now, greet once each interval. */
+	bool known = header->destination_incarnation == core->config.incarnation;
+	if (!(header->flags & REP_FLAG_LINK_UP) && (fault == REP_REASON_NONE || !known))
+		core->hello_due = true;
 	if (fault != REP_REASON_NONE) {
 		/* A HELLO from before the link came up may arrive late; an established link
 		 * stands on fresher facts than its history. */
@@ -142,7 +153,8 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_window_restart(core, hello.last_sequence, now_ns);
 		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
 	} else {
-		core->author_incarnation = header->source_incarnation;
+		if (core->author_incarnation != header->source_incarnation)
+			rep_gather_restart(core, header->source_incarnation);
 		core->known_position = header->position;
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 	}
@@ -163,7 +175,7 @@ bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint6
 		/* R1: a lower epoch is told so. A higher one cannot be while roles are fixed. */
 		if (header->epoch < core->config.epoch) {
 			core->stats.dropped_epoch_stale++;
-			core->stale_due = header->type != REP_FRAME_STALE;
+			core->stale_due |= header->type != REP_FRAME_STALE;
 		} else {
 			core->stats.dropped_epoch_higher++;
 		}
@@ -194,11 +206,17 @@ uint64_t rep_link_rto_ns(const struct rep_core *core)
 	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
 }
 
+/* R14: an absence of our own that makes the peer's silence meaningless. */
+static uint64_t own_gap_ns(const struct rep_core *core)
+{
+	return rep_link_window_ns(core) / 4;
+}
+
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 {
 	uint64_t window_ns = rep_link_window_ns(core);
 	/* R14: whoever was away itself first blames itself. */
-	if (now_ns - core->last_step_ns > window_ns / 4) {
+	if (now_ns - core->last_step_ns > own_gap_ns(core)) {
 		core->stats.own_gaps++;
 		core->heard_ns = now_ns;
 		core->echo_ns = now_ns;
@@ -237,18 +255,18 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 uint64_t rep_link_deadline_ns(const struct rep_core *core)
 {
 	uint64_t interval_ns = core->config.heartbeat_interval_ns;
+	/* A caller that comes at deadlines only must not look as if it had been away. */
+	uint64_t due = core->last_step_ns + own_gap_ns(core);
 	if (core->hello_due)
-		return core->last_hello_ns + core->config.retransmit_min_ns;
+		due = sf_min64(due, core->last_hello_ns + core->config.retransmit_min_ns);
 	if (!core->link_up)
-		return core->last_hello_ns + interval_ns;
-	uint64_t due = core->last_sent_ns + interval_ns;
+		return sf_min64(due, core->last_hello_ns + interval_ns);
+	due = sf_min64(due, core->last_sent_ns + interval_ns);
 	/* The moment at which the peer starts to count as lost, when that is still to come. */
 	uint64_t suspect = core->heard_ns + rep_link_window_ns(core) + 1;
 	if (core->config.role == REP_PRIMARY)
 		suspect = sf_min64(suspect, core->echo_ns + rep_link_window_ns(core) + 1);
-	if (suspect > core->last_step_ns)
-		due = sf_min64(due, suspect);
-	return due;
+	return suspect > core->last_step_ns ? sf_min64(due, suspect) : due;
 }
 
 bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns)

@@ -210,10 +210,12 @@ static void
 forget_below(struct rep_session_table *table, uint32_t index, uint64_t first_incomplete_seq)
 {
 	struct rep_session *s = &table->sessions[index];
-	uint64_t end = sf_min64(
-		first_incomplete_seq, s->first_incomplete_seq + table->limits.max_inflight
+	/* Counted, not compared with an end: clients may name the highest numbers there are. */
+	uint64_t count = sf_min64(
+		first_incomplete_seq - s->first_incomplete_seq, table->limits.max_inflight
 	);
-	for (uint64_t seq = s->first_incomplete_seq; seq < end; seq++) {
+	for (uint64_t i = 0; i < count; i++) {
+		uint64_t seq = s->first_incomplete_seq + i;
 		const struct rep_session_slot *slot = slot_of(table, index, seq);
 		if (slot->request_seq == seq)
 			s->live_hash -= request_hash(s, seq, slot->sequence);

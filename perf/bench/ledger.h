@@ -66,7 +66,8 @@ struct bench_verdict {
 	uint64_t example_version;
 };
 
-/* 0, -ENOMEM or -EINVAL. record_room is an upper bound; only what is used takes memory. */
+/* 0, -ENOMEM or -EINVAL. record_room is an upper bound (l->record_room says what was granted); only
+ * what is used takes memory. */
 int bench_ledger_open(struct bench_ledger *l, uint32_t asset_count, uint64_t record_room);
 void bench_ledger_close(struct bench_ledger *l);
 
