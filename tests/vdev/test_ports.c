@@ -68,8 +68,7 @@ static void ring_pair_when_frames_are_sent_then_they_arrive(void **state)
 
 struct memif_end {
 	char device[96];
-	uint32_t frames; /* 0: echo for ever */
-	bool wait_for_server;
+	uint32_t frames; /* to send, or the MTU */
 };
 
 /* Sends everything back that comes; ends by being killed. */
@@ -125,6 +124,36 @@ static void memif_when_client_starts_first_then_frames_come_back(void **state)
 	assert_int_equal(lab_wait(lab_fork(memif_ask, &client), SECONDS), 0);
 	kill(echo, SIGKILL);
 	assert_int_equal(lab_wait(echo, SECONDS), -2);
+}
+
+static int memif_mismatch(void *context)
+{
+	struct memif_end *end = context;
+	struct dp_port port;
+	uint64_t deadline_ns;
+
+	LAB_CHECK(lab_start_eal(64, 1));
+	LAB_CHECK(lab_open(end->device, (uint16_t)end->frames, &port));
+	/* A good peer is connected after some 20 ms; the bad one tries again and again. */
+	deadline_ns = lab_now_ns() + 1500000000;
+	while (lab_now_ns() < deadline_ns) {
+		LAB_CHECK(!dp_port_link_up(&port));
+		sched_yield();
+	}
+	dp_port_close(&port);
+	return 0;
+}
+
+static void memif_server_when_peer_has_a_larger_mtu_then_it_is_not_let_in(void **state)
+{
+	struct memif_end server = {.frames = 1500}, client = {.frames = 1564};
+
+	snprintf(server.device, sizeof(server.device), "memif-server:%s/m", directory);
+	snprintf(client.device, sizeof(client.device), "memif-client:%s/m", directory);
+	pid_t first = lab_fork(memif_mismatch, &server);
+	pid_t second = lab_fork(memif_mismatch, &client);
+	assert_int_equal(lab_wait(first, SECONDS), 0);
+	assert_int_equal(lab_wait(second, SECONDS), 0);
 }
 
 /* ---- memif peers that are killed ---- */
@@ -495,6 +524,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ring_pair_when_frames_are_sent_then_they_arrive),
 		cmocka_unit_test(memif_when_client_starts_first_then_frames_come_back),
+		cmocka_unit_test(memif_server_when_peer_has_a_larger_mtu_then_it_is_not_let_in),
 		cmocka_unit_test(
 			memif_server_when_clients_are_killed_under_load_then_it_serves_the_next
 		),
