@@ -48,11 +48,8 @@ static void execute_read(struct dp_worker *worker, struct dp_side *side)
 /* Publishes the shard's sums at a sequence: all entries up to it, and none beyond, are applied. */
 static void write_mark(struct dp_worker *worker, uint64_t sequence)
 {
-	dp_shm_marks_add(
-		&worker->shm->marks,
-		sequence,
-		worker->shard.assets_digest + worker->shard.answers_digest
-	);
+	uint64_t sum = worker->shard.assets_digest + worker->shard.answers_digest;
+	dp_shm_marks_add(&worker->shm->marks, sequence, sum);
 	worker->shm->counters.markers++;
 	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
 }
