@@ -13,7 +13,6 @@
 
 #define INBOX_SLOTS 1024
 #define SPARE_MBUFS 4096
-#define MARK_ELEMENTS 64 /* digest marks that may wait in a ring */
 
 /* A TX queue per lcore; kernel-backed devices have their queues in pairs. */
 static uint32_t client_tx_queues(const struct cfg_settings *settings)
@@ -217,7 +216,9 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	struct dp_worker *worker = &node->workers[index];
 	struct dp_shm_worker *shm = dp_shm_worker(node->shm, index);
 	/* Everything that can be under way at once fits, so a push never fails. */
-	uint32_t elements = settings->arena.slots + settings->arena.side_slots + MARK_ELEMENTS;
+	uint32_t elements = settings->arena.slots + settings->arena.side_slots +
+			    settings->arena.slots / settings->assets.digest_interval + 1 +
+			    DP_COMMANDED_MARKS;
 	uint32_t side_payload = settings->limits.max_payload_bytes;
 	struct dp_shard_config config = {
 		.model = model,
