@@ -27,7 +27,7 @@ struct command {
 /* What a process tells its parent. */
 struct outcome {
 	uint64_t runs, steps, notes;
-	uint64_t counts[SIM_COUNTS], recovery_percent;
+	uint64_t counts[SIM_COUNTS], slowest_percent, slowest_seed;
 	bool failed;
 	uint64_t seed;
 	char failure[512];
@@ -78,7 +78,8 @@ static void run_share(const struct command *command, uint32_t job, struct outcom
 		if (!run_seed(command->seed + i, &command->options, outcome))
 			break;
 	memcpy(outcome->counts, sim.counts, sizeof(outcome->counts));
-	outcome->recovery_percent = sim.recovery_percent;
+	outcome->slowest_percent = sim.slowest_percent;
+	outcome->slowest_seed = sim.slowest_seed;
 }
 
 static int start_job(const struct command *command, uint32_t job, pid_t *pid)
@@ -127,8 +128,10 @@ static bool run_all(const struct command *command, struct outcome *total)
 		total->notes += outcome.notes;
 		for (uint32_t i = 0; i < SIM_COUNTS; i++)
 			total->counts[i] += outcome.counts[i];
-		if (outcome.recovery_percent > total->recovery_percent)
-			total->recovery_percent = outcome.recovery_percent;
+		if (outcome.slowest_percent > total->slowest_percent) {
+			total->slowest_percent = outcome.slowest_percent;
+			total->slowest_seed = outcome.slowest_seed;
+		}
 		if (outcome.failed && (!total->failed || outcome.seed < total->seed)) {
 			total->failed = true;
 			total->seed = outcome.seed;
@@ -384,7 +387,9 @@ int main(int argc, char **argv)
 		       total.counts[i],
 		       sim_count_name((enum sim_count)i),
 		       i + 1 < SIM_COUNTS ? "," : "\n");
-	printf("slowest recovery: %lu %% of the bound\n", total.recovery_percent);
+	printf("slowest recovery: %lu %% of its bound, seed %lu\n",
+	       total.slowest_percent,
+	       total.slowest_seed);
 	printf("sim: %s%s%s: %lu seeds from %lu, %lu polls, %lu transcript lines, %.1f s: %s\n",
 	       command.canary ? "canary " : "",
 	       command.canary ? command.canary : "",

@@ -94,6 +94,7 @@ struct sim_plan {
 	uint64_t client_delay_ns;
 	uint32_t client_loss, client_duplicate;
 	uint32_t rx_ring;
+	uint32_t early_restart, early_restart_node; /* after so many entries; 0: none */
 	uint64_t lag_ns;
 	uint32_t clients, assets, client_window, operations;
 	uint32_t retry_ns_factor;
@@ -414,7 +415,7 @@ struct sim {
 	uint64_t steps;
 	uint64_t address; /* of a canary: what changes from run to run */
 	uint64_t counts[SIM_COUNTS];
-	uint64_t recovery_percent; /* of the bound, at most over all runs */
+	uint64_t slowest_percent, slowest_seed; /* recovery, of its bound, over all runs */
 
 	jmp_buf failed;
 	char failure[512];
