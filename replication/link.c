@@ -96,7 +96,9 @@ static void meet(struct rep_core *core, uint64_t incarnation)
 static enum rep_reason judge_standby(const struct rep_core *core, const struct rep_hello *hello)
 {
 	if (hello->last_sequence == 0)
-		return core->acked_ever > 0 ? REP_REASON_PEER_LOST_MEMORY : REP_REASON_NONE;
+		return core->acked_ever > 0 && !CANARY(EMPTY_STANDBY_TAKEN)
+			       ? REP_REASON_PEER_LOST_MEMORY
+			       : REP_REASON_NONE;
 	/* One author per epoch makes (epoch, sequence) the identity of an entry. */
 	if (hello->author_incarnation != core->config.incarnation ||
 	    hello->last_sequence > core->last_sequence)
@@ -166,8 +168,11 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_window_restart(core, hello.last_sequence, now_ns);
 		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
 	} else {
-		if (core->author_incarnation != header->source_incarnation)
-			rep_gather_restart(core, header->source_incarnation);
+		if (core->author_incarnation != header->source_incarnation) {
+			if (!CANARY(HELD_OF_OTHER_LIFE))
+				rep_gather_restart(core);
+			core->author_incarnation = header->source_incarnation;
+		}
 		core->known_position = header->position;
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 	}

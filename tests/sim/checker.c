@@ -33,7 +33,7 @@ void sim_ledger_start(struct sim *sim)
 		.max_inflight = limits.max_inflight,
 		.max_answer_bytes = 256,
 	};
-	ledger->count = ledger->open_sessions = 0;
+	ledger->count = ledger->open_sessions = ledger->committed = 0;
 	memset(ledger->assets, 0, sizeof(ledger->assets));
 	memset(ledger->set, 0, sizeof(ledger->set));
 	memset(&ledger->facts[0], 0, sizeof(ledger->facts[0]));
@@ -169,6 +169,7 @@ static void extend_session(struct sim *sim, struct sim_fact *fact)
 			ledger->count
 		);
 		session->session_open = false;
+		sim_count(sim, SIM_COUNT_CLOSED);
 		ledger->open_sessions--;
 	}
 	SIM_REQUIRE(
@@ -290,6 +291,7 @@ void sim_check_slot(struct sim *sim, const struct sim_node *node, uint64_t seque
 	if (sequence <= slots)
 		return;
 	uint64_t old = sequence - slots;
+	sim_count(sim, SIM_COUNT_REUSED);
 	const struct sim_node *standby = &sim->nodes[1];
 	uint64_t there = 0;
 	for (uint32_t life = 0; life <= standby->life; life++)
@@ -314,6 +316,18 @@ void sim_check_taken(struct sim *sim, const struct sim_node *node)
 {
 	uint64_t sequence = node->core.last_sequence + node->intake.pending;
 	const struct rep_entry *entry = rep_arena_entry(&node->intake.arena, sequence);
+	/* A primary that restarted may begin a history anew only with a standby that holds nothing
+	 * of the old one. */
+	if (sim->primary_empty) {
+		SIM_REQUIRE(
+			sim,
+			sim->nodes[1].history_count == 0,
+			"a restarted primary sequences, but the standby holds %lu entries (inv. 2)",
+			sim->nodes[1].history_count
+		);
+		sim->primary_empty = false;
+		sim_ledger_start(sim);
+	}
 	sim_check_slot(sim, node, sequence);
 	SIM_REQUIRE(
 		sim,
@@ -367,13 +381,14 @@ void sim_check_step(struct sim *sim, struct sim_node *node)
 	if (node->id == 1) {
 		SIM_REQUIRE(
 			sim,
-			core->committed <= sim->nodes[0].committed_before,
+			core->committed <= sim->ledger.committed,
 			"node 1: committed %lu, the primary %lu",
 			core->committed,
-			sim->nodes[0].committed_before
+			sim->ledger.committed
 		);
 		return;
 	}
+	sim->ledger.committed = core->committed;
 	/* inv. 8: only what the life of the standby that we are paired with really had. */
 	uint64_t there = 0;
 	for (uint32_t life = 0; life <= standby->life; life++)
@@ -436,8 +451,10 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 		answer->request_seq,
 		answer->status | (uint64_t)answer->repeat << 8
 	);
-	if (answer->status == CLI_NOT_PRIMARY)
+	if (answer->status == CLI_NOT_PRIMARY) {
+		sim_count(sim, SIM_COUNT_NOT_PRIMARY);
 		return;
+	}
 	SIM_REQUIRE(
 		sim,
 		node->id == 0 && node->core.mode == REP_MODE_PAIRED,
@@ -446,11 +463,14 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 		answer->status
 	);
 	if (answer->status == CLI_FORGOTTEN) {
+		sim_count(sim, SIM_COUNT_FORGOTTEN);
 		check_forgotten(sim, answer);
 		return;
 	}
-	if (answer->status != CLI_OK && answer->status != CLI_REJECTED)
+	if (answer->status != CLI_OK && answer->status != CLI_REJECTED) {
+		sim_count(sim, answer->status == CLI_BUSY ? SIM_COUNT_BUSY : SIM_COUNT_OVERLOADED);
 		return;
+	}
 	if (answer->kind == SIM_OPEN) {
 		check_opened(sim, node, answer);
 		return;
@@ -487,6 +507,7 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 		answer->sequence
 	);
 	fact->answered |= !answer->repeat;
+	sim_count(sim, answer->repeat ? SIM_COUNT_REPEATS : SIM_COUNT_UPDATES);
 	if (answer->status == CLI_OK) {
 		struct sim_asset *asset = &sim->ledger.assets[fact->asset_id - SIM_ASSET_BASE];
 		asset->acked_version = sf_max64(asset->acked_version, fact->version);
@@ -496,6 +517,7 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_item *item)
 {
 	uint64_t last_update = sf_load64(item->payload + 8);
+	sim_count(sim, SIM_COUNT_READS);
 	SIM_REQUIRE(
 		sim,
 		item->status == CLI_OK && item->payload_bytes == 16,
@@ -537,6 +559,7 @@ void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_ite
 void sim_check_unanswered(struct sim *sim, const struct sim_item *item)
 {
 	const struct sim_fact *session = session_of(&sim->ledger, item->client_id);
+	sim_count(sim, SIM_COUNT_GONE);
 	SIM_REQUIRE(
 		sim,
 		session != NULL &&
@@ -555,6 +578,7 @@ void sim_check_digest(struct sim *sim, const struct sim_node *node)
 		if (node->workers[w].head != node->workers[w].tail)
 			return;
 	uint64_t expected = sim->ledger.facts[node->history_count].digest;
+	sim_count(sim, SIM_COUNT_DIGESTS);
 	SIM_REQUIRE(
 		sim,
 		digest_of(node) == expected,
@@ -579,6 +603,19 @@ void sim_check_end(struct sim *sim)
 		sim->ledger.facts[primary->history_count].digest,
 		0
 	);
+	if (sim->primary_empty) {
+		sim_count(sim, SIM_COUNT_PRIMARY_LOST);
+		SIM_REQUIRE(
+			sim,
+			standby->history_count == 0 || (core->mode == REP_MODE_BLOCKED &&
+							core->reason == REP_REASON_OTHER_HISTORY),
+			"the primary lost its memory, but is %u, %s",
+			core->mode,
+			rep_reason_name(core->reason)
+		);
+		if (standby->history_count > 0)
+			return;
+	}
 	bool may_have_lost = standby->life > 0 && core->acked_ever > 0;
 	if (sim->memory_lost || (may_have_lost && core->mode != REP_MODE_PAIRED)) {
 		SIM_REQUIRE(
@@ -589,6 +626,7 @@ void sim_check_end(struct sim *sim)
 			core->mode,
 			rep_reason_name(core->reason)
 		);
+		sim_count(sim, SIM_COUNT_MEMORY_LOST);
 		return;
 	}
 	SIM_REQUIRE(
