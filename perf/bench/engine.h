@@ -165,10 +165,10 @@ void bench_engine_close(struct bench_engine *e);
  * session or nobody answered the reads before the run. */
 int bench_engine_run(struct bench_engine *e);
 
-/* Steps of it, for tests and instruction counts. */
+/* Steps of it. A round sends what is due, takes what has come, and returns the work done. */
 void bench_engine_begin(struct bench_engine *e, enum bench_phase phase);
-/* Sends what is due, takes what has come; returns the work done. */
 unsigned bench_engine_round(struct bench_engine *e);
+void bench_engine_load(struct bench_engine *e);
 
 uint64_t bench_now_ns(void);
 uint64_t bench_unix_ns(void);
