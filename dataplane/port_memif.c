@@ -47,6 +47,7 @@ enum {
 
 #define RETRY_MS 20
 #define HANDSHAKE_MS 2000
+#define HANG_UP_MS 5000
 
 struct busy_flag {
 	_Alignas(RTE_CACHE_LINE_SIZE) uint32_t busy; /* written by the queue's lcore */
@@ -367,6 +368,26 @@ static void serve(struct dp_port_gate *gate)
 	}
 }
 
+/* Lets the driver disconnect in EAL's interrupt thread, which may still be busy with the handshake
+ * and locks nothing against a stop from here. It closes its end as the last thing. */
+static void hang_up(struct dp_port_gate *gate)
+{
+	struct pollfd wait = {.fd = gate->driver, .events = POLLIN};
+	uint64_t deadline_ms = now_ms() + HANG_UP_MS;
+	uint8_t message[MESSAGE_BYTES];
+
+	if (gate->driver < 0)
+		return;
+	shutdown(gate->driver, SHUT_WR);
+	while (now_ms() < deadline_ms) {
+		if (poll(&wait, 1, RETRY_MS) <= 0)
+			continue;
+		ssize_t bytes = recv(gate->driver, message, sizeof(message), MSG_DONTWAIT);
+		if (bytes == 0 || (bytes < 0 && errno != EAGAIN && errno != EINTR))
+			return;
+	}
+}
+
 static void *run(void *argument)
 {
 	struct dp_port_gate *gate = argument;
@@ -377,7 +398,7 @@ static void *run(void *argument)
 		if (gate->peer < 0)
 			continue;
 		gate_close(gate);
-		/* Stopping makes the driver disconnect, in this thread and now. */
+		hang_up(gate);
 		stop_driver(gate);
 		close_fd(&gate->driver);
 		close_fd(&gate->peer);

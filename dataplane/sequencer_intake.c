@@ -37,6 +37,7 @@ void dp_sequencer_push_flush(struct dp_sequencer *sequencer)
 void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest)
 {
 	dp_shm_marks_add(&sequencer->shm->session_marks, sequence, session_digest);
+	sequencer->marks_pushed++;
 	for (uint32_t i = 0; i < sequencer->worker_count; i++)
 		dp_sequencer_push(sequencer, i, DP_ELEMENT_MARK | sequence);
 }

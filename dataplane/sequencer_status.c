@@ -99,6 +99,18 @@ static void grant(struct dp_sequencer *sequencer, uint64_t generation)
 	__atomic_store_n(&shm->attach.granted, generation, __ATOMIC_RELEASE);
 }
 
+/* A worker that stands still must not have its ring filled by commands. */
+static bool may_mark(struct dp_sequencer *sequencer)
+{
+	bool waiting = false;
+	for (uint32_t i = 0; i < sequencer->worker_count; i++)
+		waiting |= dp_shm_load(&sequencer->workers[i].shm->counters.markers) !=
+			   sequencer->marks_pushed;
+	if (!waiting)
+		sequencer->marks_commanded = 0;
+	return sequencer->last_appended > 0 && sequencer->marks_commanded++ < DP_COMMANDED_MARKS;
+}
+
 static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_message *command)
 {
 	struct dp_shm_message done = *command;
@@ -110,7 +122,7 @@ static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_messag
 		break;
 	case DP_COMMAND_DIGEST:
 		/* Between polls the table stands exactly at the last sequence. */
-		if (sequencer->last_appended > 0) {
+		if (may_mark(sequencer)) {
 			dp_sequencer_mark(
 				sequencer, sequencer->last_appended, sequencer->sessions.digest
 			);
