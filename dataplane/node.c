@@ -15,13 +15,26 @@
 #define SPARE_MBUFS 4096
 #define MARK_ELEMENTS 64 /* digest marks that may wait in a ring */
 
+/* A TX queue per lcore; kernel-backed devices have their queues in pairs. */
+static uint32_t client_tx_queues(const struct cfg_settings *settings)
+{
+	switch (settings->client.port.kind) {
+	case CFG_DEVICE_AF_PACKET:
+	case CFG_DEVICE_AF_XDP:
+	case CFG_DEVICE_TAP:
+		return settings->client.rx_queues;
+	default:
+		return settings->lcore_count;
+	}
+}
+
 void dp_node_port_needs(
 	const struct cfg_settings *settings,
 	struct dp_port_needs *client,
 	struct dp_port_needs *replication
 )
 {
-	uint32_t tx_queues = settings->lcore_count;
+	uint32_t tx_queues = client_tx_queues(settings);
 	*client = (struct dp_port_needs){
 		.name = "client",
 		.owner = settings->node.name,
@@ -143,6 +156,24 @@ static void place_agents(struct dp_node *node, enum cfg_idle auto_idle)
 
 /* --- Agents --- */
 
+static void init_replies(
+	struct dp_node *node,
+	struct dp_replies *replies,
+	uint32_t lcore,
+	struct dp_reply_counters *counters
+)
+{
+	uint32_t queues = client_tx_queues(node->settings);
+	dp_replies_init(
+		replies,
+		&node->client,
+		(uint16_t)(lcore % queues),
+		node->settings->lcore_count > queues ? &node->client_tx_lock : NULL,
+		node->settings->client.udp_port,
+		counters
+	);
+}
+
 static int
 create_ingresses(struct dp_node *node, const struct dp_model *model, int received_ns_offset)
 {
@@ -170,13 +201,7 @@ create_ingresses(struct dp_node *node, const struct dp_model *model, int receive
 		ingress->announce_ns = i == 0 ? 0 : UINT64_MAX;
 		ingress->counters = &shm->counters;
 		dp_request_limits_init(&ingress->limits, model, settings->limits.max_payload_bytes);
-		dp_replies_init(
-			&ingress->replies,
-			&node->client,
-			(uint16_t)lcore,
-			settings->client.udp_port,
-			&shm->replies
-		);
+		init_replies(node, &ingress->replies, lcore, &shm->replies);
 		if (lcore != lcore_of_sequencer(settings)) {
 			ingress->inbox.ring = make_ring(node, "in", i, sizeof(void *), INBOX_SLOTS);
 			if (ingress->inbox.ring == NULL)
@@ -226,13 +251,7 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	if (worker->side == NULL || worker->held == NULL || shard == NULL)
 		return -ENOMEM;
 	dp_shard_init(&worker->shard, &config, shard);
-	dp_replies_init(
-		&worker->replies,
-		&node->client,
-		(uint16_t)lcore_of_worker(settings, index),
-		settings->client.udp_port,
-		&shm->replies
-	);
+	init_replies(node, &worker->replies, lcore_of_worker(settings, index), &shm->replies);
 	return 0;
 }
 
@@ -321,11 +340,10 @@ static int create_sequencer(struct dp_node *node, int received_ns_offset)
 			},
 		.mark_interval = settings->assets.digest_interval,
 	};
-	dp_replies_init(
+	init_replies(
+		node,
 		&sequencer->replies,
-		&node->client,
-		(uint16_t)lcore_of_sequencer(settings),
-		settings->client.udp_port,
+		lcore_of_sequencer(settings),
 		&node->shm->sequencer_replies
 	);
 	return 0;

@@ -36,14 +36,7 @@ void dp_sequencer_push_flush(struct dp_sequencer *sequencer)
 
 void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest)
 {
-	struct dp_shm_marks *marks = &sequencer->shm->session_marks;
-	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
-	dp_shm_store(&mark->sequence, 0);
-	/* Release fence, then release store: as in worker.c, write_mark. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	dp_shm_store(&mark->sum, session_digest);
-	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
-	marks->next++;
+	dp_shm_marks_add(&sequencer->shm->session_marks, sequence, session_digest);
 	for (uint32_t i = 0; i < sequencer->worker_count; i++)
 		dp_sequencer_push(sequencer, i, DP_ELEMENT_MARK | sequence);
 }

@@ -48,15 +48,8 @@ static void execute_read(struct dp_worker *worker, struct dp_side *side)
 /* Publishes the shard's sums at a sequence: all entries up to it, and none beyond, are applied. */
 static void write_mark(struct dp_worker *worker, uint64_t sequence)
 {
-	struct dp_shm_marks *marks = &worker->shm->marks;
-	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
-	dp_shm_store(&mark->sequence, 0);
-	/* Release: a reader that sees the new sum no longer sees the old sequence. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	dp_shm_store(&mark->sum, worker->shard.assets_digest + worker->shard.answers_digest);
-	/* Release: whoever sees the sequence sees its sum. */
-	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
-	marks->next++;
+	uint64_t sum = worker->shard.assets_digest + worker->shard.answers_digest;
+	dp_shm_marks_add(&worker->shm->marks, sequence, sum);
 	worker->shm->counters.markers++;
 	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
 }

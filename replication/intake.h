@@ -75,7 +75,8 @@ enum rep_taken rep_intake_update(
 	struct rep_verdict_detail *detail
 );
 
-/* A new session; the same nonce again is a REPEAT of the first. BUSY also when the table is full:
+/* A new session; the same nonce again is a REPEAT of the first. nonce is not 0, checked by the
+ * parser (0 is FORGOTTEN here). BUSY also when the table is full:
  * the caller may close an idle session and ask again. The clientId is in the entry, or in the
  * session named by detail. */
 enum rep_taken

@@ -23,18 +23,32 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 	core->link_up = false;
 	core->resend_count = 0;
 	core->nak_due_ns = 0;
+	core->hole_named = false;
 	wait_for(core, reason);
 }
 
-/* RFC 6298, section 2. */
+uint64_t rep_link_window_ns(const struct rep_core *core)
+{
+	return core->config.heartbeat_interval_ns * core->config.heartbeat_misses;
+}
+
+/* R14: an absence of our own that makes the peer's silence meaningless. */
+static uint64_t own_gap_ns(const struct rep_core *core)
+{
+	return rep_link_window_ns(core) / 4;
+}
+
+/* RFC 6298, section 2. Frame numbers are never used twice, so an echo tells which transmission it
+ * answers (as in QUIC, RFC 9002, section 5), and lost frames leave no trace in the estimate. */
 static void take_sample(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
 {
-	uint64_t rtt = now_ns - core->sample_ns;
+	if (core->frame_number - header->heard_frame >= REP_SENT_TIMES)
+		return;
+	uint64_t rtt = now_ns - core->sent_ns[header->heard_frame % REP_SENT_TIMES];
 	uint64_t age = (uint64_t)header->heard_age_us * 1000;
-	core->sample_frame = 0;
-	/* Longer than the detection window: that was an outage, or our own absence, and as an
-	 * estimate it would keep repair waiting for as long again. */
-	if (rtt > rep_link_window_ns(core))
+	/* Longer than the detection window: that was somebody's absence, and as an estimate it
+	 * would keep repair waiting for as long again. */
+	if (rtt > rep_link_window_ns(core) || now_ns - core->last_step_ns > own_gap_ns(core))
 		return;
 	/* The peer may have kept the echo for a while: that is not the wire's. */
 	rtt = rtt > age ? rtt - age : 0;
@@ -63,8 +77,7 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 	    header->heard_frame <= core->frame_number) {
 		core->peer_heard_frame = header->heard_frame;
 		core->echo_ns = now_ns;
-		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame)
-			take_sample(core, header, now_ns);
+		take_sample(core, header, now_ns);
 	}
 }
 
@@ -196,20 +209,9 @@ void rep_link_goodbye(struct rep_core *core)
 	drop_link(core, REP_REASON_PEER_LEFT);
 }
 
-uint64_t rep_link_window_ns(const struct rep_core *core)
-{
-	return core->config.heartbeat_interval_ns * core->config.heartbeat_misses;
-}
-
 uint64_t rep_link_rto_ns(const struct rep_core *core)
 {
 	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
-}
-
-/* R14: an absence of our own that makes the peer's silence meaningless. */
-static uint64_t own_gap_ns(const struct rep_core *core)
-{
-	return rep_link_window_ns(core) / 4;
 }
 
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)

@@ -298,7 +298,7 @@ static void texts_when_longer_than_their_field_are_refused(void **state)
 		END
 	);
 	assert_non_null(
-		strstr(((struct fixture *)*state)->errors.items[2].text, "more than 107 bytes")
+		strstr(((struct fixture *)*state)->errors.items[2].text, "more than 99 bytes")
 	);
 }
 
