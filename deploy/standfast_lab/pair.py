@@ -50,11 +50,7 @@ def build_dir():
 
 
 def programs():
-    found = {name: os.path.join(build_dir(), path) for name, path in PROGRAMS.items()}
-    for path in found.values():
-        if not os.access(path, os.X_OK):
-            raise LabError(f"{path} is not built (meson setup build && ninja -C build)")
-    return found
+    return {name: os.path.join(build_dir(), path) for name, path in PROGRAMS.items()}
 
 
 class Lab:
@@ -89,6 +85,9 @@ class Lab:
         if self.is_up:
             raise LabError(f"there is a lab in {self.dir} already: deploy/lab down, or another "
                            "--dir")
+        for path in self.programs.values():
+            if not os.access(path, os.X_OK):
+                raise LabError(f"{path} is not built (meson setup build && ninja -C build)")
         if len(self.dir) > MAX_DIR:
             raise LabError(f"{self.dir}: longer than {MAX_DIR} characters, too long for sockets", 2)
         self.options.update(options)
