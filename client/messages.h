@@ -104,20 +104,25 @@ struct cli_close_session {
 #define CLI_MESSAGE_BYTES(block, payload) \
 	(sizeof(struct cli_header) + sizeof(block) + sizeof(uint16_t) + (payload))
 
+#ifdef __cplusplus
+#define CLI_ASSERT static_assert
+#else
+#define CLI_ASSERT _Static_assert
+#endif
 #define CLI_AT(type, field, offset) \
-	_Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
-_Static_assert(sizeof(struct cli_header) == 8, "SBE message header");
+	CLI_ASSERT(offsetof(struct type, field) == (offset), #type "." #field)
+CLI_ASSERT(sizeof(struct cli_header) == 8, "SBE message header");
 CLI_AT(cli_header, template_id, 2);
 CLI_AT(cli_header, schema_id, 4);
 CLI_AT(cli_header, version, 6);
-_Static_assert(sizeof(struct cli_update_request) == 40, "UpdateRequest");
+CLI_ASSERT(sizeof(struct cli_update_request) == 40, "UpdateRequest");
 CLI_AT(cli_update_request, request_seq, 8);
 CLI_AT(cli_update_request, first_incomplete_seq, 16);
 CLI_AT(cli_update_request, asset_id, 24);
 CLI_AT(cli_update_request, opcode, 32);
 CLI_AT(cli_update_request, flags, 33);
 CLI_AT(cli_update_request, reserved, 34);
-_Static_assert(sizeof(struct cli_update_response) == 48, "UpdateResponse");
+CLI_ASSERT(sizeof(struct cli_update_response) == 48, "UpdateResponse");
 CLI_AT(cli_update_response, request_seq, 8);
 CLI_AT(cli_update_response, asset_id, 16);
 CLI_AT(cli_update_response, sequence, 24);
@@ -126,13 +131,14 @@ CLI_AT(cli_update_response, status, 36);
 CLI_AT(cli_update_response, flags, 37);
 CLI_AT(cli_update_response, reserved, 38);
 CLI_AT(cli_update_response, asset_version, 40);
-_Static_assert(sizeof(struct cli_open_session) == 16, "OpenSession");
+CLI_ASSERT(sizeof(struct cli_open_session) == 16, "OpenSession");
 CLI_AT(cli_open_session, reserved, 8);
-_Static_assert(sizeof(struct cli_session_opened) == 24, "SessionOpened");
+CLI_ASSERT(sizeof(struct cli_session_opened) == 24, "SessionOpened");
 CLI_AT(cli_session_opened, client_id, 8);
 CLI_AT(cli_session_opened, epoch, 16);
 CLI_AT(cli_session_opened, status, 20);
 CLI_AT(cli_session_opened, flags, 21);
 CLI_AT(cli_session_opened, max_inflight, 22);
-_Static_assert(sizeof(struct cli_close_session) == 8, "CloseSession");
+CLI_ASSERT(sizeof(struct cli_close_session) == 8, "CloseSession");
 #undef CLI_AT
+#undef CLI_ASSERT

@@ -32,7 +32,9 @@ struct sf_histogram {
 	uint64_t counts[]; /* count_slots of them */
 };
 
-/* Slots that a histogram of this many digits (2 or 3) needs to track values up to highest. */
+/* Buckets (each doubles the range) and slots that a histogram of this many digits (2 or 3) needs to
+ * track values up to highest (2 … 2^62 - 1). */
+uint32_t sf_histogram_buckets(uint32_t digits, uint64_t highest);
 uint32_t sf_histogram_slots(uint32_t digits, uint64_t highest);
 /* Bytes for the struct with its counts. */
 uint64_t sf_histogram_bytes(uint32_t digits, uint64_t highest);

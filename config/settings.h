@@ -21,6 +21,8 @@
 #define CFG_MAX_WORKERS 64 /* asset workers; assets are spread over 64 partitions */
 #define CFG_MAX_INGRESS 8  /* RX queues of the client port */
 #define CFG_MAX_EAL_ARGS 16
+#define CFG_MAX_ROWS 64	 /* settings of the schema table */
+#define CFG_MAX_FILES 16 /* the configuration file and what it includes */
 
 enum cfg_role { CFG_ROLE_PRIMARY, CFG_ROLE_STANDBY };
 enum cfg_ack { CFG_ACK_RECEIVED, CFG_ACK_DURABLE, CFG_ACK_NONE };
@@ -50,6 +52,13 @@ struct cfg_port {
 	uint8_t mac[6];		     /* all 0: the device's own */
 	uint16_t mtu_bytes;	     /* of the Ethernet payload: 1280 to 9000 */
 	uint16_t descriptors;	     /* per queue and direction, power of two */
+};
+
+/* Where a setting was written: file counts from 1 in cfg_settings.files, 0 means the default. For
+ * messages and `config dump` only. */
+struct cfg_origin {
+	uint16_t file;
+	uint16_t line;
 };
 
 /* One data lcore and the agents on it. */
@@ -113,7 +122,8 @@ struct cfg_settings {
 	} assets;
 	uint32_t workers;
 	enum cfg_idle idle;   /* for lcores that do not say */
-	uint32_t lcore_count; /* 0 in the file: one lcore on any CPU with all agents */
+	uint32_t lcore_count; /* never 0 after cfg_load: a file without lcores gets one, on any CPU,
+				 with all agents */
 	struct cfg_lcore lcores[CFG_MAX_LCORES];
 	struct {
 		uint64_t memory_bytes; /* without hugepages, and the least that must be free with
@@ -122,32 +132,45 @@ struct cfg_settings {
 		uint32_t eal_arg_count;
 		char eal_args[CFG_MAX_EAL_ARGS][CFG_TEXT_BYTES];
 	} dpdk;
+
+	char files[CFG_MAX_FILES][CFG_TEXT_BYTES];
+	struct cfg_origin origins[CFG_MAX_ROWS];	 /* by row of the schema table */
+	struct cfg_origin lcore_origins[CFG_MAX_LCORES]; /* of lcores[i].agents */
 };
 
-/* Where an error was found; file is NULL for a whole-file error such as "cannot open". */
+/* Where an error was found. Settings that no file was read for have an empty file name. */
 struct cfg_error {
 	char file[CFG_TEXT_BYTES];
-	int line; /* 0: none */
+	int line; /* 0: the file as a whole, such as "cannot open" */
 	char text[512];
 };
 
 struct cfg_errors {
-	struct cfg_error *items; /* owned; freed by cfg_errors_free */
+	struct cfg_error *items; /* owned; freed by cfg_errors_free; sorted by file and line */
 	size_t count;
+	size_t found; /* also those beyond the list's bound (config/errors.h) */
 };
 
-/* Reads and checks a file. All errors are found in one pass and added to errors; returns true when
- * there were none, and only then is settings complete. Never aborts, whatever the file holds. */
+/* Reads and checks a file and what it includes ("@include" names are relative to the including
+ * file). errors starts as {0} and may gather the errors of several files. All errors are found in
+ * one pass and added to errors; returns true when there were none, and only then is settings
+ * complete. Never aborts, whatever the file holds. */
 bool cfg_load(const char *path, struct cfg_settings *settings, struct cfg_errors *errors);
 
-/* Defaults for everything, as from a file that names only what has no default (tests, benches). */
+/* Defaults for everything, as from a file that names only what has no default (tests, benches);
+ * that gets the example value of the schema: node a of cluster demo, primary, ring devices. */
 void cfg_defaults(struct cfg_settings *settings);
+
+/* Puts all agents on one lcore on any CPU: for settings made by hand, after changing the number of
+ * workers or queues. */
+void cfg_place_all(struct cfg_settings *settings);
 
 /* Relations between settings (window below slots, every agent on exactly one lcore, …): called by
  * cfg_load; for settings made by hand, call it yourself. */
 bool cfg_check(const struct cfg_settings *settings, struct cfg_errors *errors);
 
-/* "FILE:LINE: text" lines, sorted by file and line. */
+/* "FILE:LINE: text" lines, sorted by file and line; "FILE: text" when it is about the whole file.
+ */
 void cfg_errors_print(const struct cfg_errors *errors, FILE *to);
 void cfg_errors_free(struct cfg_errors *errors);
 

@@ -22,7 +22,8 @@ struct dp_eal_needs {
 	enum cfg_tristate hugepages; /* AUTO: when enough are free */
 	bool pci;		     /* a PCI device will be used */
 	uint32_t lcore_count;	     /* lcore 0 is the main lcore, data lcores are 1 … count-1 */
-	const char *cpus[DP_EAL_MAX_LCORES]; /* "2", "0-1" or "any" for each lcore */
+	const char *cpus[DP_EAL_MAX_LCORES]; /* "2", "0-1" or "any" for each lcore; "any" is what
+						no lcore names, or everything when all are named */
 	uint32_t extra_count; /* raw EAL arguments from configuration or after "--" */
 	const char *const *extra;
 };

@@ -9,6 +9,7 @@
 
 #include "config/settings.h"
 
+#include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
@@ -19,6 +20,8 @@
 
 #define DP_BURST 32 /* frames per rx_burst and tx_burst, everywhere (memif: below 128) */
 #define DP_MAX_FRAME_BYTES 9018
+
+struct dp_port_gate; /* memif only, dataplane/port_memif.c */
 
 struct dp_port_needs {
 	const char *name;  /* "client", "replication": for messages and mempool names */
@@ -41,11 +44,15 @@ struct dp_port {
 		*tx_pool; /* frames that we make: apart, so a flood cannot starve heartbeats */
 	bool ip_checksum_tx_offload; /* the device fills in IPv4/UDP checksums when asked */
 	bool checksum_rx_known;	     /* ol_flags tell of good or bad checksums on receive */
-	bool kernel_behind; /* af_packet, af_xdp, tap: peers on this host leave UDP checksums
-			       unfinished */
+	bool kernel_behind;	   /* af_packet, af_xdp, tap: peers on this host leave UDP checksums
+				      unfinished */
+	char vdev[64];		   /* name on DPDK's vdev bus; empty for PCI */
+	struct dp_port_gate *gate; /* memif: closed while the peer comes or goes; else NULL */
 };
 
-/* Opens and starts a port. 0, or a negative errno with a sentence in error. */
+/* Opens and starts a port, in any one thread at a time, after dp_eal_start. 0, or a negative errno
+ * with a sentence in error. A memif client whose server is not there yet is no failure: it connects
+ * when the server comes, and again after each time it went. */
 int dp_port_open(
 	const struct cfg_port *config,
 	const struct dp_port_needs *needs,
@@ -67,6 +74,34 @@ int dp_port_open_ring_pair(
 	size_t error_bytes
 );
 
+/* Bursts. Use these and not rte_eth_*_burst: DPDK's memif driver unmaps the shared memory in
+ * another thread the moment its peer dies, also in the middle of a burst; these stand aside
+ * meanwhile (0 frames). One thread per queue, as ever. Frames that dp_port_tx does not take stay
+ * the caller's. A frame from memif may have several segments when the peer is not ours: check
+ * nb_segs. */
+uint16_t dp_port_gated_rx(
+	const struct dp_port *port, uint16_t queue, struct rte_mbuf **frames, uint16_t count
+);
+uint16_t dp_port_gated_tx(
+	const struct dp_port *port, uint16_t queue, struct rte_mbuf **frames, uint16_t count
+);
+
+static inline uint16_t
+dp_port_rx(const struct dp_port *port, uint16_t queue, struct rte_mbuf **frames, uint16_t count)
+{
+	if (port->gate == NULL)
+		return rte_eth_rx_burst(port->id, queue, frames, count);
+	return dp_port_gated_rx(port, queue, frames, count);
+}
+
+static inline uint16_t
+dp_port_tx(const struct dp_port *port, uint16_t queue, struct rte_mbuf **frames, uint16_t count)
+{
+	if (port->gate == NULL)
+		return rte_eth_tx_burst(port->id, queue, frames, count);
+	return dp_port_gated_tx(port, queue, frames, count);
+}
+
 /* Link state as the device says it: a hint only, never a decision. */
 bool dp_port_link_up(const struct dp_port *port);
 
@@ -77,4 +112,6 @@ uint64_t dp_port_missed(const struct dp_port *port);
 /* mbufs of both pools that are out of the pools right now (leak checks: back at baseline). */
 uint32_t dp_port_mbufs_in_use(const struct dp_port *port);
 
+/* No lcore may use the port any more, and all its mbufs are back in the pools (both ends' for
+ * rings): pools with mbufs under way are kept, since somebody still points into them. */
 void dp_port_close(struct dp_port *port);

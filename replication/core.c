@@ -192,10 +192,10 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	}
 
 	/* inv. 8, inv. 10: only what the standby of this epoch and life has, and only PAIRED. */
-	if (core->mode == REP_MODE_PAIRED || CANARY(BLOCKED_COMMITS)) {
+	if (core->config.role == REP_PRIMARY &&
+	    (core->mode == REP_MODE_PAIRED || CANARY(BLOCKED_COMMITS))) {
 		CHECK(CANARY(COMMIT_MOVES_BACK) || core->acked >= core->committed); /* inv. 3 */
-		if (core->config.role == REP_PRIMARY)
-			core->committed = core->acked;
+		core->committed = core->acked;
 	}
 	update->append.first = last_before + 1;
 	update->append.count = core->last_sequence - last_before;

@@ -43,6 +43,7 @@ void rep_gather_restart(struct rep_core *core, uint64_t author_incarnation)
 	memset(core->held, 0, rep_core_memory_bytes(&core->config));
 	core->highest = 0;
 	core->author_incarnation = author_incarnation;
+	core->nak_due_ns = 0;
 }
 
 void rep_gather_data(

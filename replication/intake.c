@@ -12,7 +12,7 @@ uint32_t rep_arena_stride(uint32_t max_payload_bytes)
 void rep_intake_begin(struct rep_intake *intake, uint64_t timestamp_ns)
 {
 	intake->timestamp_ns = sf_max64(intake->timestamp_ns, timestamp_ns);
-	intake->room = rep_core_room(intake->core);
+	intake->room = (uint32_t)sf_min64(rep_core_room(intake->core), REP_MAX_PER_POLL);
 	intake->pending = 0;
 }
 
@@ -31,6 +31,17 @@ static struct rep_entry *next_entry(struct rep_intake *intake, enum rep_entry_ki
 	return entry;
 }
 
+static inline void mark(struct rep_intake *intake, uint64_t sequence)
+{
+	if (intake->mark_interval == 0 || sequence < intake->next_mark)
+		return;
+	intake->next_mark = sequence - sequence % intake->mark_interval + intake->mark_interval;
+	if (sequence % intake->mark_interval != 0)
+		return;
+	intake->mark_sequence = sequence;
+	intake->mark_digest = intake->sessions->digest;
+}
+
 /* The entry is complete: seal it and advance the session table by it. */
 static void
 take(struct rep_intake *intake,
@@ -44,6 +55,7 @@ take(struct rep_intake *intake,
 	/* The verdict came first, so what we wrote ourselves must fit (inv. 4). */
 	CHECK(fault == REP_SESSION_OK || CANARY(REPEAT_APPLIED_TWICE) || CANARY(REPEAT_OTHER_ASSET)
 	);
+	mark(intake, entry->sequence);
 	detail->sequence = entry->sequence;
 	detail->partition = partition;
 	intake->room--;
@@ -148,5 +160,9 @@ rep_intake_follow(struct rep_intake *intake, uint64_t sequence, uint32_t *sessio
 	CHECK(entry->sequence == sequence);
 	uint8_t partition =
 		entry->kind == REP_ENTRY_UPDATE ? rep_partition(entry->asset_id) : (uint8_t)0;
-	return rep_session_apply(intake->sessions, entry, partition, session);
+	enum rep_session_fault fault =
+		rep_session_apply(intake->sessions, entry, partition, session);
+	if (fault == REP_SESSION_OK)
+		mark(intake, sequence);
+	return fault;
 }

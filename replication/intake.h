@@ -30,6 +30,9 @@ static inline struct rep_entry *rep_arena_entry(const struct rep_arena *arena, u
 /* Bytes of one slot for payloads of at most this size. */
 uint32_t rep_arena_stride(uint32_t max_payload_bytes);
 
+/* Entries that one poll may take: bounds the work of a poll and of its core step. */
+#define REP_MAX_PER_POLL 512
+
 struct rep_intake {
 	struct rep_core *core;
 	struct rep_session_table *sessions;
@@ -38,6 +41,13 @@ struct rep_intake {
 				*/
 	uint32_t room;	       /* left in this poll; rep_intake_begin reads it from the core */
 	uint32_t pending;      /* taken in this poll: the next event's submit_count */
+	/* Digest marks: whenever an entry whose sequence is a multiple of the interval (at least
+	 * REP_MAX_PER_POLL) has advanced the table, mark_sequence names it and mark_digest is the
+	 * table's digest right there. The caller takes the mark and sets mark_sequence to 0. */
+	uint64_t mark_interval; /* 0: none */
+	uint64_t next_mark;	/* no multiple before this one */
+	uint64_t mark_sequence;
+	uint64_t mark_digest;
 };
 
 enum rep_taken {

@@ -119,6 +119,7 @@ static enum rep_reason judge_hello(
 		return REP_REASON_EPOCH_MISMATCH;
 	if (core->config.role == REP_PRIMARY)
 		return judge_standby(core, hello);
+	/* Who holds nothing is bound to nobody, whatever life of the primary it has met before. */
 	if (core->last_sequence > 0 && core->author_incarnation != header->source_incarnation)
 		return REP_REASON_OTHER_HISTORY;
 	return REP_REASON_NONE;

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/events.h"
+
+#include "config/log.h"
+#include "control/text.h"
+#include "replication/core.h"
+
+static const char *kind_name(enum ctl_event_kind kind)
+{
+	static const char *const names[] = {"attached", "mode", "lost"};
+	return names[kind];
+}
+
+static void log_event(const struct ctl_event *event)
+{
+	const char *mode = ctl_mode_name(event->mode);
+	const char *text = rep_reason_text(event->reason);
+	enum sf_level level = event->mode == REP_MODE_BLOCKED || event->mode == REP_MODE_HALTED
+				      ? SF_WARNING
+				      : SF_NOTICE;
+
+	if (event->kind == CTL_EVENT_LOST)
+		sf_log(SF_WARNING, "the dataplane is gone");
+	else if (event->kind == CTL_EVENT_ATTACHED)
+		sf_log(SF_NOTICE, "attached to the dataplane: %s: %s", mode, text);
+	else
+		sf_log(level, "%s: %s", mode, text);
+}
+
+void ctl_events_add(struct ctl_events *events, const struct ctl_event *event)
+{
+	events->items[events->count++ % CTL_MAX_EVENTS] = *event;
+	log_event(event);
+}
+
+static json_t *one_json(const struct ctl_event *event, uint64_t number)
+{
+	char at[CTL_TIME_BYTES];
+	json_t *json = json_object();
+	ctl_time_text(event->at_unix_ns, at);
+	json_object_set_new(json, "number", json_integer((json_int_t)number));
+	json_object_set_new(json, "at", json_string(at));
+	json_object_set_new(json, "event", json_string(kind_name(event->kind)));
+	json_object_set_new(json, "incarnation", json_integer((json_int_t)event->incarnation));
+	if (event->kind == CTL_EVENT_LOST) {
+		json_object_set_new(json, "mode", json_null());
+		json_object_set_new(json, "reason", json_null());
+		json_object_set_new(json, "text", json_string("the dataplane is gone"));
+		return json;
+	}
+	json_object_set_new(json, "mode", json_string(ctl_mode_name(event->mode)));
+	json_object_set_new(json, "reason", json_string(rep_reason_name(event->reason)));
+	json_object_set_new(json, "text", json_string(rep_reason_text(event->reason)));
+	return json;
+}
+
+json_t *ctl_events_json(const struct ctl_events *events)
+{
+	json_t *json = json_object(), *list = json_array();
+	uint64_t first = events->count > CTL_MAX_EVENTS ? events->count - CTL_MAX_EVENTS : 0;
+	for (uint64_t i = first; i < events->count; i++)
+		json_array_append_new(list, one_json(&events->items[i % CTL_MAX_EVENTS], i + 1));
+	json_object_set_new(json, "total", json_integer((json_int_t)events->count));
+	json_object_set_new(json, "events", list);
+	return json;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * standfast: the operator's command. One row per verb; each verb is in a file of its own.
+ */
+#include "config/nearest.h"
+#include "control/cli.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option_bit {
+	OPT_JSON = 1,
+	OPT_WATCH = 2,
+	OPT_ALL = 4,
+	OPT_DOCS = 8,
+	OPT_AT = 16,
+	OPT_HGRM = 32
+};
+
+static const struct {
+	const char *name, *form, *summary;
+	unsigned options; /* enum option_bit, besides -c and --help */
+	bool operand;	  /* takes a second word */
+	int (*run)(struct cli *cli);
+} verbs[] = {
+	{"status",
+	 "status [--json] [--watch]",
+	 "both nodes as this one sees them",
+	 OPT_JSON | OPT_WATCH,
+	 false,
+	 cli_status},
+	{"is-primary",
+	 "is-primary",
+	 "exit 0: yes, 1: no, 3: not running",
+	 0,
+	 false,
+	 cli_is_primary},
+	{"latency",
+	 "latency [--watch] [--hgrm DIR] [--json]",
+	 "what latency is made of, per stage; --watch: of each second; --hgrm: also as files",
+	 OPT_JSON | OPT_WATCH | OPT_HGRM,
+	 false,
+	 cli_latency},
+	{"counters",
+	 "counters [--all] [--json]",
+	 "what was done, dropped and refused; --all: zeros too (JSON always has them)",
+	 OPT_JSON | OPT_ALL,
+	 false,
+	 cli_counters},
+	{"events", "events [--json]", "changes of mode, and why", OPT_JSON, false, cli_events},
+	{"digest",
+	 "digest [--at current|N] [--json]",
+	 "the state's digest: equal on both nodes at the same sequence",
+	 OPT_JSON | OPT_AT,
+	 false,
+	 cli_digest},
+	{"check",
+	 "check -c FILE",
+	 "all errors of a configuration file",
+	 OPT_JSON,
+	 false,
+	 cli_check},
+	{"config",
+	 "config dump [--docs]",
+	 "effective settings with their origin; --docs: what can be set",
+	 OPT_DOCS,
+	 true,
+	 cli_config},
+	{"doctor",
+	 "doctor [--json]",
+	 "is this host fit: memory, CPUs, links, scheduling gaps (takes 2 s)",
+	 OPT_JSON,
+	 false,
+	 cli_doctor},
+};
+#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void help(FILE *to)
+{
+	fprintf(to, "usage: standfast VERB [-c FILE]\n\n");
+	for (size_t i = 0; i < VERBS; i++)
+		fprintf(to, "  %-42s %s\n", verbs[i].form, verbs[i].summary);
+	fprintf(to,
+		"\nThe node is the one of the configuration: -c FILE, else $STANDFAST_CONFIG,\n"
+		"./standfast.conf, /etc/standfast/standfast.conf.\n"
+		"Exit codes: 0 ok or yes, 1 failed or no, 2 usage, 3 not running, 4 data problem,\n"
+		"5 refused, 78 configuration.\n");
+}
+
+static int unknown_verb(const char *given)
+{
+	uint32_t best = 2 + (uint32_t)strlen(given) / 4;
+	const char *near = NULL;
+	for (size_t i = 0; i < VERBS; i++) {
+		uint32_t distance = cfg_name_distance(given, verbs[i].name);
+		if (distance <= best) {
+			best = distance;
+			near = verbs[i].name;
+		}
+	}
+	fprintf(stderr, "standfast: no verb \"%s\" in this version", given);
+	if (near)
+		fprintf(stderr, "; did you mean \"%s\"?", near);
+	fprintf(stderr, "\nstandfast --help lists them\n");
+	return SF_EXIT_USAGE;
+}
+
+static int usage_of(const char *form)
+{
+	fprintf(stderr, "usage: standfast %s\n", form);
+	return SF_EXIT_USAGE;
+}
+
+struct words {
+	unsigned options;
+	bool help, bad;
+};
+
+/* Reads the options wherever they stand; what each verb takes is checked afterwards. */
+static struct words parse(int argc, char **argv, struct cli *cli)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"json", no_argument, NULL, OPT_JSON},
+		{"watch", no_argument, NULL, OPT_WATCH},
+		{"all", no_argument, NULL, OPT_ALL},
+		{"docs", no_argument, NULL, OPT_DOCS},
+		{"at", required_argument, NULL, OPT_AT},
+		{"hgrm", required_argument, NULL, OPT_HGRM},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
+	};
+	struct words words = {0};
+	for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+		if (option == '?') {
+			words.bad = true;
+		} else if (option == 'c') {
+			cli->config = optarg;
+		} else if (option == 'h') {
+			words.help = true;
+		} else if (option == 'V') {
+			printf("standfast %s\n", SF_VERSION);
+			exit(SF_EXIT_OK);
+		} else {
+			words.options |= (unsigned)option;
+			if (option == OPT_AT)
+				cli->at = optarg;
+			if (option == OPT_HGRM)
+				cli->hgrm = optarg;
+		}
+	}
+	cli->json = words.options & OPT_JSON;
+	cli->watch = words.options & OPT_WATCH;
+	cli->all = words.options & OPT_ALL;
+	cli->docs = words.options & OPT_DOCS;
+	return words;
+}
+
+int main(int argc, char **argv)
+{
+	static struct cli cli;
+	struct words words = parse(argc, argv, &cli);
+	int operands = argc - optind;
+	if (operands == 0) {
+		help(words.help ? stdout : stderr);
+		return words.help ? SF_EXIT_OK : SF_EXIT_USAGE;
+	}
+	cli.verb = argv[optind];
+	cli.operand = operands > 1 ? argv[optind + 1] : NULL;
+	for (size_t i = 0; i < VERBS; i++) {
+		if (strcmp(verbs[i].name, cli.verb) != 0)
+			continue;
+		if (words.help) {
+			printf("usage: standfast %s\n\n%s\n", verbs[i].form, verbs[i].summary);
+			return SF_EXIT_OK;
+		}
+		bool extra = operands > (verbs[i].operand ? 2 : 1);
+		if (words.bad || extra || (words.options & ~verbs[i].options))
+			return usage_of(verbs[i].form);
+		int result = verbs[i].run(&cli);
+		dp_shm_detach(cli.shm);
+		return result;
+	}
+	return unknown_verb(cli.verb);
+}

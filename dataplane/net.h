@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Who a client is, as seen on the wire, and the sizes of the headers around a datagram. The node
+ * speaks Ethernet, IPv4 without options, UDP.
+ */
+#pragma once
+
+#include "config/check.h"
+
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include <stdint.h>
+
+/* Where an answer goes: back to where the request came from, from the address that it was sent to.
+ * Addresses and port in network order, as they stand in the packet. */
+struct dp_address {
+	struct rte_ether_addr mac;
+	uint16_t port;
+	uint32_t ip;
+	uint32_t local_ip;
+};
+STATIC_CHECK(sizeof(struct dp_address) == 16, "copied and compared as two words");
+
+#define DP_HEADERS_BYTES \
+	(sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))
+
+struct dp_headers {
+	struct rte_ether_hdr ether;
+	struct rte_ipv4_hdr ip;
+	struct rte_udp_hdr udp;
+} __attribute__((packed, aligned(2)));
+STATIC_CHECK(sizeof(struct dp_headers) == 42, "Ethernet, IPv4, UDP");

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/sequencer.h"
+
+#include "dataplane/clock.h"
+
+#include <rte_ethdev.h>
+
+#define STATUS_INTERVAL_NS 1000000ull
+#define REQUEST_DATAGRAMS 64 /* of one inbox in one poll */
+
+/* The sequence that every worker is past: its slot and all before may be used again. */
+static uint64_t passed_sequence(struct dp_sequencer *sequencer)
+{
+	uint64_t passed = sequencer->last_appended;
+	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
+		struct dp_worker *worker = &sequencer->workers[i];
+		/* Acquire: pairs with the worker's release; its uses of the slots are over. */
+		uint64_t done = __atomic_load_n(&worker->done_sequence, __ATOMIC_ACQUIRE);
+		/* A worker that has done all that it was given holds nothing up. */
+		if (done < worker->pushed_sequence && done < passed)
+			passed = done;
+	}
+	return passed;
+}
+
+/* Takes the datagrams that wait; returns how many. Their mbufs go to done. */
+static unsigned take_requests(struct dp_sequencer *sequencer)
+{
+	unsigned taken = 0;
+	for (uint32_t i = 0; i < sequencer->inbox_count; i++) {
+		struct dp_inbox *inbox = sequencer->inboxes[i];
+		struct rte_mbuf *burst[REQUEST_DATAGRAMS];
+		struct rte_mbuf **mbufs = inbox->mbufs;
+		unsigned count = inbox->count;
+		if (inbox->ring != NULL) {
+			mbufs = burst;
+			count = rte_ring_sc_dequeue_burst(
+				inbox->ring, (void **)burst, REQUEST_DATAGRAMS, NULL
+			);
+		}
+		for (unsigned j = 0; j < count; j++) {
+			if (j + 1 < count)
+				rte_prefetch0(rte_pktmbuf_mtod(mbufs[j + 1], void *));
+			dp_sequencer_datagram(sequencer, mbufs[j]);
+		}
+		if (count > 0)
+			rte_pktmbuf_free_bulk(mbufs, count);
+		inbox->count = 0;
+		taken += count;
+	}
+	return taken;
+}
+
+/* Hands the appended entries to their workers, in order (standby: on the primary they went there
+ * when they were sequenced). Returns false when an entry of the peer does not fit: then nothing of
+ * this update may be acknowledged. */
+static bool append(struct dp_sequencer *sequencer)
+{
+	const struct rep_range *range = &sequencer->update.append;
+	for (uint64_t seq = range->first; seq < range->first + range->count; seq++) {
+		struct dp_meta *meta = &sequencer->meta[seq & sequencer->intake.arena.mask];
+		const struct rep_entry *entry = rep_arena_entry(&sequencer->intake.arena, seq);
+		if (rep_intake_follow(&sequencer->intake, seq, &meta->session) != REP_SESSION_OK) {
+			sequencer->counters->bad_appended_entry++;
+			rep_core_halt(&sequencer->core, REP_REASON_BAD_ENTRY);
+			return false;
+		}
+		uint32_t worker = entry->kind == REP_ENTRY_UPDATE
+					  ? sequencer->worker_of[rep_partition(entry->asset_id)]
+					  : 0;
+		dp_sequencer_push(sequencer, worker, seq);
+		sequencer->workers[worker].pushed_sequence = seq;
+		sequencer->last_appended = seq;
+		if (unlikely(sequencer->intake.mark_sequence == seq)) {
+			sequencer->intake.mark_sequence = 0;
+			dp_sequencer_mark(sequencer, seq, sequencer->intake.mark_digest);
+		}
+	}
+	return true;
+}
+
+static void publish(struct dp_sequencer *sequencer)
+{
+	struct dp_commit *commit = sequencer->commit;
+	const struct rep_update *update = &sequencer->update;
+	/* Release: a worker that sees the numbers sees everything that led to them. */
+	if (commit->committed != update->committed)
+		__atomic_store_n(&commit->committed, update->committed, __ATOMIC_RELEASE);
+	if (commit->confirmed_frame != update->confirmed_frame)
+		__atomic_store_n(
+			&commit->confirmed_frame, update->confirmed_frame, __ATOMIC_RELEASE
+		);
+}
+
+/* Round trips of the bursts that are acknowledged by now. */
+static void record_acknowledged(struct dp_sequencer *sequencer)
+{
+	struct sf_histogram *histogram = dp_shm_histogram(sequencer->shm, DP_STAGE_ACKNOWLEDGED);
+	while (sequencer->burst_tail != sequencer->burst_head) {
+		const struct dp_burst_mark *burst =
+			&sequencer->bursts[sequencer->burst_tail % DP_BURST_LOG];
+		if (burst->last_sequence > sequencer->core.acked)
+			break;
+		sf_histogram_record(histogram, sequencer->now_ns - burst->sent_ns, burst->count);
+		sequencer->burst_tail++;
+	}
+}
+
+static void record_sent(struct dp_sequencer *sequencer, uint32_t count)
+{
+	uint64_t sent_ns = dp_now_ns();
+	sf_histogram_record(
+		dp_shm_histogram(sequencer->shm, DP_STAGE_SENT), sent_ns - sequencer->now_ns, count
+	);
+	/* A log that is full for once only misses some samples. */
+	if (sequencer->burst_head - sequencer->burst_tail == DP_BURST_LOG)
+		return;
+	sequencer->bursts[sequencer->burst_head++ % DP_BURST_LOG] = (struct dp_burst_mark){
+		.last_sequence = sequencer->core.last_sequence,
+		.sent_ns = sent_ns,
+		.count = count,
+	};
+}
+
+static void
+step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_t submitted)
+{
+	struct rep_event event = {
+		.now_ns = sequencer->now_ns,
+		.submit_count = submitted,
+		.frames = sequencer->frames,
+		.frame_count = frame_count,
+		.rx_drained = drained,
+		.reads = sequencer->reads_waiting,
+		.passed_sequence = passed_sequence(sequencer),
+	};
+	struct rep_update *update = &sequencer->update;
+	rep_core_step(&sequencer->core, &event, update);
+	if (sequencer->core.config.role == REP_PRIMARY) {
+		/* The wire first: everything else overlaps the round trip. */
+		dp_sequencer_send(sequencer);
+		if (submitted > 0)
+			record_sent(sequencer, submitted);
+		sequencer->last_appended = sequencer->core.last_sequence;
+		publish(sequencer);
+		record_acknowledged(sequencer);
+	} else {
+		dp_sequencer_store(sequencer);
+		if (append(sequencer)) {
+			publish(sequencer);
+			dp_sequencer_send(sequencer);
+		}
+	}
+	dp_sequencer_push_flush(sequencer);
+	sequencer->reads_waiting = false;
+}
+
+static void leave(struct dp_sequencer *sequencer)
+{
+	rep_core_leave(&sequencer->core, &sequencer->update);
+	dp_sequencer_send(sequencer);
+	sequencer->left = true;
+}
+
+unsigned dp_sequencer_poll(void *agent)
+{
+	struct dp_sequencer *sequencer = agent;
+	struct rte_mbuf *mbufs[DP_BURST];
+	uint16_t received = dp_port_rx(sequencer->port, sequencer->port_queue, mbufs, DP_BURST);
+	sequencer->now_ns = dp_now_ns();
+	uint32_t frames = received > 0 ? dp_sequencer_decode(sequencer, mbufs, received) : 0;
+
+	rep_intake_begin(
+		&sequencer->intake, sequencer->now_ns + sequencer->unix_minus_monotonic_ns
+	);
+	bool status_due = sequencer->now_ns >= sequencer->status_due_ns;
+	if (status_due)
+		dp_sequencer_expire(sequencer);
+	unsigned requests = take_requests(sequencer);
+	uint32_t submitted = sequencer->intake.pending;
+
+	bool due = sequencer->now_ns >= rep_core_deadline_ns(&sequencer->core);
+	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || due)
+		step(sequencer, frames, received < DP_BURST, submitted);
+	else if (requests > 0)
+		dp_sequencer_push_flush(sequencer); /* repeats only */
+	if (received > 0)
+		rte_pktmbuf_free_bulk(mbufs, received);
+	if (sequencer->replies.open_mask != 0 || sequencer->replies.ready_count > 0)
+		dp_replies_flush(&sequencer->replies);
+
+	if (status_due || sequencer->update.mode_changed) {
+		sequencer->status_due_ns = sequencer->now_ns + STATUS_INTERVAL_NS;
+		dp_sequencer_status(sequencer);
+		sequencer->update.mode_changed = false;
+	}
+	/* Relaxed: a flag by itself. */
+	if (unlikely(__atomic_load_n(sequencer->stop, __ATOMIC_RELAXED) && !sequencer->left))
+		leave(sequencer);
+	return received + requests;
+}

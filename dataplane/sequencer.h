@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The sequencer: owns the replication core, the session table and the replication port. One poll
+ * takes what both ports brought, makes one step of the core and carries its update out.
+ *   sequencer.c         the poll and the carrying out
+ *   sequencer_intake.c  client requests: verdicts, refusals, reads, repeats
+ *   sequencer_link.c    frames of the replication link, in and out
+ *   sequencer_status.c  status block, control's rings, marks, session expiry: once a millisecond
+ */
+#pragma once
+
+#include "dataplane/ingress.h"
+#include "dataplane/worker.h"
+#include "replication/expiry.h"
+#include "replication/intake.h"
+
+#include <rte_ring.h>
+
+#include <stdint.h>
+
+#define DP_BURST_LOG \
+	4096 /* bursts of entries in flight whose round trip is measured; power of two */
+
+/* The entries of one poll, for the histogram of acknowledgement. */
+struct dp_burst_mark {
+	uint64_t last_sequence;
+	uint64_t sent_ns;
+	uint32_t count;
+};
+
+struct dp_sequencer {
+	/* Written at start. */
+	const struct cfg_settings *settings;
+	struct dp_shm *shm;
+	const struct dp_port *port;
+	uint16_t port_queue; /* of the replication port */
+	uint16_t ethertype;  /* network order */
+	uint32_t inbox_count;
+	struct dp_inbox *inboxes[CFG_MAX_INGRESS];
+	uint32_t worker_count;
+	struct dp_worker *workers;
+	uint8_t worker_of[REP_PARTITIONS];
+	struct dp_meta *meta;
+	struct dp_commit *commit; /* published to the workers */
+	int received_ns_offset;
+	uint64_t unix_minus_monotonic_ns;
+	uint8_t hint[6];      /* the peer's address for NOT_PRIMARY, as in the protocol */
+	const uint32_t *stop; /* nonzero: say GOODBYE and serve no more */
+
+	/* Own state. */
+	struct rep_core core;
+	struct rep_session_table sessions;
+	struct rep_intake intake;
+	struct rep_expiry expiry;
+	struct rep_update update;
+	struct dp_replies replies;
+	struct dp_sequencer_counters *counters;
+	struct rte_ether_addr peer_mac;
+	bool peer_mac_known;
+	bool reads_waiting; /* a read came with this poll */
+	bool left;
+	uint64_t now_ns;
+	uint64_t last_appended; /* entries up to here are the workers' */
+	uint64_t status_due_ns;
+	uint64_t control_generation;
+	struct rep_frame frames[DP_BURST];
+	uint64_t burst_head, burst_tail;
+	struct dp_burst_mark bursts[DP_BURST_LOG];
+
+	/* Read by the main thread: a node with our own id speaks on the link (0: none). */
+	uint64_t own_id_seen;
+};
+
+unsigned dp_sequencer_poll(void *sequencer);
+
+/* --- sequencer_intake.c --- */
+/* All requests of one datagram. */
+void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf);
+/* Closes a session for its client or for idleness, as an entry. */
+void dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session);
+/* Puts an element into a worker's ring with the next flush. */
+void dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t worker, uint64_t element);
+void dp_sequencer_push_flush(struct dp_sequencer *sequencer);
+void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest);
+
+/* --- sequencer_link.c --- */
+/* Decodes a received burst into sequencer->frames; returns their count. The mbufs stay the
+ * caller's, and must live until the update is carried out. */
+uint32_t
+dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uint16_t count);
+/* Copies what the update stores from the frames into the arena. */
+void dp_sequencer_store(struct dp_sequencer *sequencer);
+/* Encodes and sends all frames of the update. */
+void dp_sequencer_send(struct dp_sequencer *sequencer);
+
+/* --- sequencer_status.c --- */
+void dp_sequencer_status(struct dp_sequencer *sequencer);
+/* Closes a session that has timed out, if one is found; before the poll's requests are taken. */
+void dp_sequencer_expire(struct dp_sequencer *sequencer);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The memory file that dataplane and control share: <runtime_dir>/<node>.shm. The dataplane creates
+ * it at every start (under a temporary name, then renamed: a reader never sees half a file) and
+ * holds a lock on it while it runs; control, the standfast command and tests map it. Nothing in it
+ * is a pointer: places are byte offsets from its beginning. No DPDK library is needed to read it.
+ *
+ * Who writes what: each part names its one writer. Values are single 64-bit words that are stored
+ * and loaded whole (dp_shm_load), so a reader never disturbs the data path and sees each value as
+ * of some recent moment; values of one struct may be of slightly different moments.
+ */
+#pragma once
+
+#include "config/histogram.h"
+#include "config/settings.h"
+#include "dataplane/counters.h"
+#include "replication/session.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DP_SHM_MAGIC 0x5453464e41545331ull
+#define DP_SHM_VERSION 1
+#define DP_SHM_MAX_MARKS 8 /* digests remembered per worker */
+#define DP_SHM_RING_SLOTS 1024
+#define DP_SHM_MESSAGE_BYTES 64
+
+/* What a node's latency is made of, each a histogram in ns. The first three have the sequencer as
+ * writer, the last the worker. */
+enum dp_stage {
+	DP_STAGE_SEQUENCED,    /* received by the port → sequenced */
+	DP_STAGE_SENT,	       /* sequenced → handed to the replication port */
+	DP_STAGE_ACKNOWLEDGED, /* sent → acknowledged by the standby */
+	DP_STAGE_ANSWERED,     /* received → answer handed to the client port */
+	DP_STAGES,
+};
+static inline const char *dp_stage_name(enum dp_stage stage)
+{
+	static const char *const names[DP_STAGES] = {
+		"sequenced", "sent", "acknowledged", "answered"};
+	return names[stage];
+}
+#define DP_SHM_HISTOGRAM_DIGITS 2
+#define DP_SHM_HISTOGRAM_HIGHEST_NS 10000000000ull
+
+/* Writer: the sequencer, once per round that changed something and at least each millisecond. */
+struct dp_shm_status {
+	uint64_t heartbeat_ns; /* CLOCK_MONOTONIC of the last writing: old means stuck or dead */
+	uint64_t role;	       /* enum rep_role */
+	uint64_t mode;	       /* enum rep_mode */
+	uint64_t reason;       /* enum rep_reason */
+	uint64_t epoch;
+	uint64_t sequence;
+	uint64_t committed;
+	uint64_t applied; /* passed by all workers */
+	uint64_t durable;
+	uint64_t sessions;
+	uint64_t peer_incarnation;
+	uint64_t peer_heard_ns; /* CLOCK_MONOTONIC-like time of the last new frame; 0: never */
+	uint64_t peer_reachable;
+	uint64_t peer_acked; /* primary: by the standby */
+	uint64_t peer_durable;
+	uint64_t peer_committed;
+	uint64_t last_change_unix_ns; /* of mode or reason */
+	uint64_t rtt_ns;
+} __attribute__((aligned(64)));
+
+/* A digest mark: the sum of one writer at one sequence. Written by dp_shm_marks_add only: the place
+ * is emptied, then gets the sum, then the sequence; a reader loads the sequence, the sum, and the
+ * sequence again, so it never takes the sum of one mark for that of another. */
+struct dp_shm_mark {
+	uint64_t sequence; /* 0: none */
+	uint64_t sum;
+};
+
+struct dp_shm_marks {
+	uint64_t next; /* count of marks written; the place is next % DP_SHM_MAX_MARKS */
+	struct dp_shm_mark marks[DP_SHM_MAX_MARKS];
+} __attribute__((aligned(64)));
+
+/* One per worker; writer: that worker. */
+struct dp_shm_worker {
+	struct dp_worker_counters counters;
+	struct dp_reply_counters replies;
+	struct dp_shm_marks marks; /* assets + answers */
+	uint64_t assets;
+} __attribute__((aligned(64)));
+
+/* Messages between control and dataplane: 64 bytes by value. Each carries who it is meant for, so
+ * that what a restarted process left behind is recognised and dropped. */
+enum dp_shm_message_type {
+	DP_COMMAND_PING = 1,   /* answered by DP_EVENT_DONE */
+	DP_COMMAND_DIGEST = 2, /* mark the current sequence; DP_EVENT_DONE: value = sequence */
+	DP_EVENT_DONE = 64,
+	DP_EVENT_MODE = 65, /* value = mode << 32 | reason, at = unix ns */
+};
+struct dp_shm_message {
+	uint64_t incarnation; /* of the dataplane */
+	uint64_t generation;  /* of control */
+	uint64_t request;     /* id, chosen by control; 0 for events nobody asked for */
+	uint32_t type;	      /* enum dp_shm_message_type */
+	uint32_t reserved;
+	uint64_t value;
+	uint64_t at;
+	uint64_t spare[2];
+};
+_Static_assert(sizeof(struct dp_shm_message) == DP_SHM_MESSAGE_BYTES, "ring element");
+
+/* The rings are set up anew, under a new generation, whenever control attaches. Control asks by
+ * raising wanted; the dataplane, which alone initialises them, answers by setting granted. */
+struct dp_shm_attach {
+	uint64_t wanted __attribute__((aligned(64)));  /* writer: control */
+	uint64_t granted __attribute__((aligned(64))); /* writer: dataplane */
+	/* Writer: control, about each 100 ms: CLOCK_MONOTONIC; old means that control is down. */
+	uint64_t control_heartbeat_ns __attribute__((aligned(64)));
+	uint64_t control_pid;
+};
+
+struct dp_shm {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_bytes; /* sizeof(struct dp_shm): a guard against other builds */
+	uint64_t total_bytes;
+	uint64_t incarnation;
+	uint64_t pid;
+	uint64_t started_unix_ns;
+	uint64_t config_digest;
+	uint64_t digest_interval;
+	char node[CFG_NAME_BYTES];
+	char peer[CFG_NAME_BYTES];
+	char cluster[CFG_NAME_BYTES];
+	char model[CFG_NAME_BYTES];
+	uint8_t ack; /* enum cfg_ack */
+	uint8_t node_id;
+	uint8_t hugepages;
+	uint8_t reserved[5];
+	uint32_t ingresses;
+	uint32_t workers;
+	uint32_t lcores;
+	uint32_t histogram_bytes; /* stride of one histogram */
+	/* Byte offsets. */
+	uint64_t command_ring_at; /* control → dataplane, a struct rte_ring with its elements */
+	uint64_t event_ring_at;	  /* dataplane → control */
+	uint64_t ring_bytes;
+	uint64_t lcores_at;	/* struct dp_lcore_counters per data lcore */
+	uint64_t ingresses_at;	/* struct dp_ingress_counters + struct dp_reply_counters each */
+	uint64_t workers_at;	/* struct dp_shm_worker each */
+	uint64_t histograms_at; /* sequencer's DP_STAGES, then one ANSWERED per worker */
+	struct dp_shm_attach attach;
+	struct dp_shm_status status;
+	struct dp_sequencer_counters sequencer;
+	struct dp_reply_counters sequencer_replies;
+	struct dp_shm_marks session_marks; /* writer: the sequencer */
+	uint64_t mbufs_in_use
+		__attribute__((aligned(64))); /* writer: main thread, each status round */
+	uint64_t mbufs_baseline;
+	uint64_t port_missed[2]; /* client, replication */
+	uint64_t link_up[2];
+};
+
+struct dp_shm_ingress {
+	struct dp_ingress_counters counters;
+	struct dp_reply_counters replies;
+};
+
+static inline uint64_t dp_shm_load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static inline void dp_shm_store(uint64_t *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+static inline struct dp_shm_worker *dp_shm_worker(const struct dp_shm *shm, uint32_t index)
+{
+	return (struct dp_shm_worker *)((uint8_t *)(uintptr_t)shm + shm->workers_at) + index;
+}
+
+static inline struct dp_shm_ingress *dp_shm_ingress(const struct dp_shm *shm, uint32_t index)
+{
+	return (struct dp_shm_ingress *)((uint8_t *)(uintptr_t)shm + shm->ingresses_at) + index;
+}
+
+static inline struct dp_lcore_counters *dp_shm_lcore(const struct dp_shm *shm, uint32_t index)
+{
+	return (struct dp_lcore_counters *)((uint8_t *)(uintptr_t)shm + shm->lcores_at) + index;
+}
+
+/* Index: a stage of the sequencer, or DP_STAGES + worker for a worker's ANSWERED. */
+static inline struct sf_histogram *dp_shm_histogram(const struct dp_shm *shm, uint32_t index)
+{
+	return (struct sf_histogram
+			*)((uint8_t *)(uintptr_t)shm + shm->histograms_at + (uint64_t)index * shm->histogram_bytes);
+}
+
+/* Adds a mark in place of the oldest. By the one writer of these marks. */
+static inline void dp_shm_marks_add(struct dp_shm_marks *marks, uint64_t sequence, uint64_t sum)
+{
+	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
+	dp_shm_store(&mark->sequence, 0);
+	/* Release: whoever sees this sum sees that the old sequence is gone. */
+	__atomic_store_n(&mark->sum, sum, __ATOMIC_RELEASE);
+	/* Release: whoever sees this sequence sees its sum. */
+	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
+	dp_shm_store(&marks->next, marks->next + 1);
+}
+
+/* Creates <runtime_dir> and its parents; what exists is fine. 0 or a negative errno. */
+int dp_shm_make_directory(const struct cfg_settings *settings);
+
+/* One process of a kind per node: takes the lock <runtime_dir>/<node><suffix>, which ends with the
+ * process, or when *fd is closed. -EEXIST with a sentence, which begins with holder, when another
+ * has it. dp_shm_locked only asks. */
+#define DP_SHM_LOCK ".lock"
+int dp_shm_lock(
+	const struct cfg_settings *settings,
+	const char *suffix,
+	const char *holder,
+	int *fd,
+	char *error,
+	size_t error_bytes
+);
+bool dp_shm_locked(const struct cfg_settings *settings, const char *suffix);
+
+/* Creates the file of a node that starts. Takes the node's lock (a second process of the same node
+ * gets -EEXIST and a sentence). ring_bytes: what rte_ring_get_memsize_elem says. The incarnation is
+ * higher than that of the file found there before, if any. 0 or a negative errno with error. */
+int dp_shm_create(
+	const struct cfg_settings *settings,
+	uint64_t ring_bytes,
+	struct dp_shm **shm,
+	int *lock_fd,
+	char *error,
+	size_t error_bytes
+);
+
+/* Maps the file of a node for reading, or for reading and writing (control). -ENOENT when the node
+ * was never started here; the result may be of a dead process: see dp_shm_alive. */
+int dp_shm_attach_file(
+	const struct cfg_settings *settings,
+	bool writable,
+	struct dp_shm **shm,
+	char *error,
+	size_t error_bytes
+);
+void dp_shm_detach(struct dp_shm *shm);
+/* False when the process that wrote the file is gone (its lock is free). */
+bool dp_shm_alive(const struct cfg_settings *settings);
+/* True when the path now names another file than the mapped one: the node was started again. */
+bool dp_shm_replaced(const struct cfg_settings *settings, const struct dp_shm *shm);
+
+/* The newest sequence at which the sequencer and all workers have marks, and the digest there;
+ * false when there is none. */
+bool dp_shm_digest(const struct dp_shm *shm, uint64_t *sequence, uint64_t *digest);
+/* The digest at one sequence; false when it is not (or no longer) there. */
+bool dp_shm_digest_at(const struct dp_shm *shm, uint64_t sequence, uint64_t *digest);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/worker.h"
+
+#include "dataplane/clock.h"
+
+#define LOOK_AHEAD 3 /* elements between a prefetch and its use */
+
+static void prefetch(const struct dp_worker *worker, uint64_t element)
+{
+	if (element & (DP_ELEMENT_SIDE | DP_ELEMENT_MARK))
+		return;
+	uint64_t sequence = element & DP_ELEMENT_VALUE;
+	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
+	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
+	if (entry->kind == REP_ENTRY_UPDATE)
+		dp_shard_prefetch(
+			&worker->shard, entry->asset_id, meta->session, entry->request_seq
+		);
+}
+
+static void apply_entry(struct dp_worker *worker, uint64_t sequence)
+{
+	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
+	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
+	/* Sessions are the sequencer's: an OPEN only has its answer here, a CLOSE nothing. */
+	if (entry->kind == REP_ENTRY_UPDATE)
+		dp_shard_apply(&worker->shard, entry, meta->session);
+	worker->shm->counters.applied++;
+}
+
+static void execute_read(struct dp_worker *worker, struct dp_side *side)
+{
+	uint8_t answer[CLI_MAX_ANSWER_BYTES];
+	struct dp_operation operation = {
+		.asset_id = side->asset_id,
+		.client_id = side->client_id,
+		.payload = side->payload,
+		.payload_bytes = side->payload_bytes,
+		.opcode = side->opcode,
+	};
+	struct dp_result result = {.payload = answer};
+	side->status =
+		(uint8_t)dp_shard_read(&worker->shard, &operation, &result, &side->asset_version);
+	side->payload_bytes = result.payload_bytes;
+	memcpy(side->payload, answer, result.payload_bytes);
+}
+
+/* Publishes the shard's sums at a sequence: all entries up to it, and none beyond, are applied. */
+static void write_mark(struct dp_worker *worker, uint64_t sequence)
+{
+	uint64_t sum = worker->shard.assets_digest + worker->shard.answers_digest;
+	dp_shm_marks_add(&worker->shm->marks, sequence, sum);
+	worker->shm->counters.markers++;
+	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
+}
+
+static inline void hold(struct dp_worker *worker, uint64_t element)
+{
+	worker->held[worker->held_head & worker->held_mask] = element;
+	worker->held_head++;
+}
+
+/* --- Answers --- */
+
+static void answer_kept(
+	struct dp_worker *worker,
+	const struct dp_address *client,
+	uint32_t session,
+	struct dp_response *response
+)
+{
+	const struct dp_answer *answer =
+		dp_shard_answer(&worker->shard, session, response->request_seq, response->sequence);
+	if (answer == NULL) {
+		/* The session table and the shard disagree; better silence than a wrong answer. */
+		worker->shm->counters.answer_missing++;
+		return;
+	}
+	response->asset_version = answer->asset_version;
+	response->status = answer->status;
+	response->payload = answer->payload;
+	response->payload_bytes = answer->payload_bytes;
+	if (dp_replies_response(&worker->replies, client, response))
+		worker->shm->counters.answers++;
+}
+
+static void answer_opened(
+	struct dp_worker *worker,
+	const struct dp_address *client,
+	uint64_t nonce,
+	uint64_t client_id
+)
+{
+	struct dp_opened opened = {
+		.nonce = nonce,
+		.client_id = client_id,
+		.epoch = (uint32_t)worker->commit->epoch,
+		.status = CLI_OK,
+		.max_inflight = worker->max_inflight,
+	};
+	if (dp_replies_opened(&worker->replies, client, &opened))
+		worker->shm->counters.answers++;
+}
+
+static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
+{
+	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
+	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
+	if (entry->kind == REP_ENTRY_CLOSE)
+		return;
+	if (entry->kind == REP_ENTRY_OPEN) {
+		answer_opened(worker, &meta->client, entry->request_seq, entry->client_id);
+		return;
+	}
+	struct dp_response response = {
+		.client_id = entry->client_id,
+		.request_seq = entry->request_seq,
+		.asset_id = entry->asset_id,
+		.sequence = sequence,
+		.epoch = (uint32_t)worker->commit->epoch,
+	};
+	answer_kept(worker, &meta->client, meta->session, &response);
+	sf_histogram_record(worker->answered, now_ns - meta->received_ns, 1);
+}
+
+static void answer_side(struct dp_worker *worker, struct dp_side *side)
+{
+	struct dp_response response = {
+		.client_id = side->client_id,
+		.request_seq = side->request_seq,
+		.asset_id = side->asset_id,
+		.epoch = (uint32_t)worker->commit->epoch,
+	};
+	switch (side->kind) {
+	case DP_SIDE_READ:
+		response.status = side->status;
+		response.asset_version = side->asset_version;
+		response.payload = side->payload;
+		response.payload_bytes = side->payload_bytes;
+		worker->shm->counters.reads++;
+		if (dp_replies_response(&worker->replies, &side->client, &response))
+			worker->shm->counters.answers++;
+		break;
+	case DP_SIDE_REPEAT:
+		response.sequence = side->sequence;
+		response.repeat = true;
+		worker->shm->counters.repeats++;
+		answer_kept(worker, &side->client, side->session, &response);
+		break;
+	case DP_SIDE_REPEAT_OPEN:
+		worker->shm->counters.repeats++;
+		answer_opened(worker, &side->client, side->request_seq, side->client_id);
+		break;
+	}
+}
+
+/* Answers whatever may be answered by now; returns how many. */
+static unsigned release(struct dp_worker *worker)
+{
+	unsigned released = 0;
+	uint64_t side_tail = worker->side_tail;
+	/* Acquire: pairs with the sequencer's release in publish(); what was committed before the
+	 * number was written is seen. */
+	uint64_t committed = __atomic_load_n(&worker->commit->committed, __ATOMIC_ACQUIRE);
+	uint64_t confirmed = __atomic_load_n(&worker->commit->confirmed_frame, __ATOMIC_ACQUIRE);
+	uint64_t now_ns = 0;
+
+	while (worker->held_tail != worker->held_head) {
+		uint64_t element = worker->held[worker->held_tail & worker->held_mask];
+		uint64_t value = element & DP_ELEMENT_VALUE;
+		if (element & DP_ELEMENT_SIDE) {
+			struct dp_side *side = dp_worker_side(worker, value);
+			if (side->sequence > committed || side->frame > confirmed)
+				break;
+			answer_side(worker, side);
+			side_tail = value + 1;
+		} else {
+			if (value > committed)
+				break;
+			if (now_ns == 0)
+				now_ns = dp_now_ns();
+			answer_entry(worker, value, now_ns);
+			worker->done = value;
+		}
+		worker->held_tail++;
+		released++;
+	}
+	if (released > 0) {
+		dp_replies_flush(&worker->replies);
+		/* Release: our last look at the side places comes before the sequencer's next
+		 * writing there. */
+		__atomic_store_n(&worker->side_tail, side_tail, __ATOMIC_RELEASE);
+	}
+	return released;
+}
+
+unsigned dp_worker_poll(void *agent)
+{
+	struct dp_worker *worker = agent;
+	uint64_t elements[DP_BURST];
+	unsigned count = rte_ring_sc_dequeue_burst_elem(
+		worker->ring, elements, sizeof(elements[0]), DP_BURST, NULL
+	);
+	for (unsigned i = 0; i < count && i < LOOK_AHEAD; i++)
+		prefetch(worker, elements[i]);
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t element = elements[i];
+		uint64_t value = element & DP_ELEMENT_VALUE;
+		if (i + LOOK_AHEAD < count)
+			prefetch(worker, elements[i + LOOK_AHEAD]);
+		if (element & DP_ELEMENT_MARK) {
+			write_mark(worker, value);
+		} else if (element & DP_ELEMENT_SIDE) {
+			struct dp_side *side = dp_worker_side(worker, value);
+			if (side->kind == DP_SIDE_READ)
+				execute_read(worker, side);
+			hold(worker, element);
+		} else {
+			apply_entry(worker, value);
+			if (element & DP_ELEMENT_ANSWER)
+				hold(worker, element);
+			else
+				worker->done = value;
+		}
+	}
+	unsigned released = release(worker);
+	if (count + released > 0)
+		/* Release: all uses of the slots up to done come before their reuse. */
+		__atomic_store_n(&worker->done_sequence, worker->done, __ATOMIC_RELEASE);
+	return count + released;
+}

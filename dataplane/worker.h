@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * An asset worker: the only one to touch its assets. It takes work from its ring in order, applies
+ * it at once (that overlaps the replication round trip), and keeps what must be answered in a queue
+ * of held answers until the sequencer publishes that it is committed.
+ *
+ * The ring carries u64 elements, never payload: a sequence (the entry is in the arena), or with
+ * bit 63 a place in this worker's side arena (reads and repeats), or with bit 62 a digest mark.
+ */
+#pragma once
+
+#include "dataplane/net.h"
+#include "dataplane/replies.h"
+#include "dataplane/shard.h"
+#include "dataplane/shm.h"
+#include "replication/intake.h"
+
+#include <rte_ring.h>
+
+#include <stdint.h>
+
+#define DP_ELEMENT_SIDE (1ull << 63)
+#define DP_ELEMENT_MARK (1ull << 62)
+#define DP_ELEMENT_ANSWER (1ull << 61) /* of a sequence: this node answers the client */
+#define DP_ELEMENT_VALUE (DP_ELEMENT_ANSWER - 1)
+
+/* What a node knows of an entry beyond the entry: one per arena slot. Writer: the sequencer, before
+ * the sequence goes into the ring; reader: the entry's worker. */
+struct dp_meta {
+	struct dp_address client; /* primary only */
+	uint64_t received_ns;
+	uint32_t session;
+	uint8_t worker;
+	uint8_t reserved[3];
+};
+STATIC_CHECK(sizeof(struct dp_meta) == 32, "two to a cache line");
+
+enum dp_side_kind { DP_SIDE_READ, DP_SIDE_REPEAT, DP_SIDE_REPEAT_OPEN };
+
+/* A read or a repeated request: no entry, so it has its own place. Writer: the sequencer, until the
+ * place goes into the ring; then the worker, until it publishes side_tail beyond it. */
+struct dp_side {
+	struct dp_address client;
+	uint64_t received_ns;
+	uint64_t client_id;
+	uint64_t request_seq; /* REPEAT_OPEN: the nonce */
+	uint64_t asset_id;
+	uint64_t sequence; /* answered when committed up to here; repeats: of the first entry */
+	uint64_t frame;	   /* reads: and when the standby echoed this frame */
+	uint64_t asset_version; /* reads: result, from here on */
+	uint32_t session;
+	uint16_t payload_bytes;
+	uint8_t kind;
+	uint8_t opcode;
+	uint8_t status;
+	uint8_t reserved[7];
+	uint8_t payload[]; /* the request's, then the answer's */
+};
+
+/* What the sequencer publishes to all workers; on a line of its own. */
+struct dp_commit {
+	uint64_t committed;
+	uint64_t confirmed_frame;
+	uint64_t epoch;
+} __attribute__((aligned(64)));
+
+struct dp_worker {
+	/* Written at start, read by the worker (W) and the sequencer (S). */
+	uint32_t index;
+	uint16_t max_inflight;
+	struct rte_ring *ring; /* S produces, W consumes */
+	const struct dp_commit *commit;
+	struct rep_arena arena;
+	const struct dp_meta *meta;
+	uint8_t *side;
+	uint32_t side_stride_bytes;
+	uint32_t side_mask;
+	struct dp_shm_worker *shm; /* counters and marks: W writes */
+	struct sf_histogram *answered;
+
+	/* W only. */
+	struct dp_shard shard;
+	struct dp_replies replies;
+	uint64_t *held; /* elements that wait for their commit, in ring order */
+	uint32_t held_mask;
+	uint64_t held_head, held_tail;
+	uint64_t done; /* as last published */
+
+	/* W writes, S reads. */
+	uint64_t done_sequence __attribute__((aligned(64))); /* W needs no slot up to here */
+	uint64_t side_tail; /* places of the side arena that are free again */
+
+	/* S only. */
+	uint64_t pushed_sequence __attribute__((aligned(64)));
+	uint64_t side_head;
+	uint32_t batch_count;
+	uint64_t batch[DP_BURST];
+};
+
+unsigned dp_worker_poll(void *worker);
+
+static inline struct dp_side *dp_worker_side(const struct dp_worker *worker, uint64_t place)
+{
+	return (struct dp_side
+			*)(worker->side + (place & worker->side_mask) * worker->side_stride_bytes);
+}
