@@ -241,13 +241,15 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_PEER_SILENT);
 		return;
 	}
+	/* A peer that died was last heard a little after its last echo: that is not deafness. */
+	bool mute = now_ns - core->heard_ns > window_ns / 2;
 	if (silent || deaf) {
 		/* A primary judges both directions (R4), once the queue is drained. */
 		if (rx_drained)
 			rep_core_set_mode(
 				core,
 				REP_MODE_BLOCKED,
-				silent ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
+				mute ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
 			);
 	} else if (core->mode == REP_MODE_BLOCKED) {
 		bool level = core->acked == core->last_sequence;
