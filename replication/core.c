@@ -252,10 +252,7 @@ void rep_core_header(
 		  (primary ? REP_FLAG_PRIMARY : 0)),
 	};
 	core->last_sent_ns = now_ns;
-	if (core->sample_frame == 0) {
-		core->sample_frame = core->frame_number;
-		core->sample_ns = now_ns;
-	}
+	core->frame_sent_ns[core->frame_number % REP_TIMED_FRAMES] = now_ns;
 }
 
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)

@@ -33,6 +33,7 @@
 #define REP_MAX_NAKS 8	      /* gaps named in one step */
 #define REP_MAX_RESENDS 16    /* asked-for ranges that are kept */
 #define REP_CHUNK_ENTRIES 512 /* most entries sent again, or caught up, in one step */
+#define REP_TIMED_FRAMES 64   /* newest frames whose time of sending is kept; power of two */
 #define REP_TAIL_ENTRIES 32   /* sent again when the tail's timer fires */
 
 enum rep_role { REP_PRIMARY, REP_STANDBY };
@@ -134,8 +135,7 @@ struct rep_core {
 
 	/* Round-trip estimate, RFC 6298. */
 	uint64_t rtt_ns, rtt_var_ns;
-	uint64_t sample_frame; /* 0: none under way */
-	uint64_t sample_ns;
+	uint64_t frame_sent_ns[REP_TIMED_FRAMES]; /* of the newest frames, by number */
 
 	/* Primary. */
 	uint64_t sent; /* last sequence put on the wire in this link session */

@@ -26,6 +26,28 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 	wait_for(core, reason);
 }
 
+/* The smoothed round-trip time and its variation, as in RFC 6298, with one sample per echo that
+ * rose. The echo names the frame that was really heard, so a lost frame never makes a sample; the
+ * time that the peer kept the echo is taken off, and a time when we were away ourselves is none. */
+static void
+sample_round_trip(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
+{
+	if (core->frame_number - header->heard_frame >= REP_TIMED_FRAMES ||
+	    now_ns - core->last_step_ns > rep_link_window_ns(core) / 4)
+		return;
+	uint64_t rtt = now_ns - core->frame_sent_ns[header->heard_frame % REP_TIMED_FRAMES];
+	uint64_t age = (uint64_t)header->heard_age_us * 1000;
+	rtt = rtt > age ? rtt - age : 0;
+	uint64_t error = rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
+	if (core->rtt_ns == 0) {
+		core->rtt_ns = rtt;
+		core->rtt_var_ns = rtt / 2;
+	} else {
+		core->rtt_var_ns = core->rtt_var_ns - core->rtt_var_ns / 4 + error / 4;
+		core->rtt_ns = core->rtt_ns - core->rtt_ns / 8 + rtt / 8;
+	}
+}
+
 /* Only a frame number above all that were heard proves that the peer was alive since: duplicates
  * and late arrivals prove nothing (N20). The echo is judged the same way. */
 static void note_heard(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
@@ -39,24 +61,7 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 	    header->heard_frame <= core->frame_number) {
 		core->peer_heard_frame = header->heard_frame;
 		core->echo_ns = now_ns;
-		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame) {
-			uint64_t rtt = now_ns - core->sample_ns;
-			uint64_t age = (uint64_t)header->heard_age_us * 1000;
-			/* The peer may have kept the echo for a while: that is not the wire's. */
-			rtt = rtt > age ? rtt - age : 0;
-			uint64_t error =
-				rtt > core->rtt_ns ? rtt - core->rtt_ns : core->rtt_ns - rtt;
-			if (core->rtt_ns == 0) {
-				core->rtt_ns = rtt;
-				core->rtt_var_ns = rtt / 2;
-			} else {
-				core->rtt_var_ns += error / 4;
-				core->rtt_var_ns -= core->rtt_var_ns / 4;
-				core->rtt_ns += rtt / 8;
-				core->rtt_ns -= core->rtt_ns / 8;
-			}
-			core->sample_frame = 0;
-		}
+		sample_round_trip(core, header, now_ns);
 	}
 }
 
@@ -197,7 +202,10 @@ uint64_t rep_link_window_ns(const struct rep_core *core)
 
 uint64_t rep_link_rto_ns(const struct rep_core *core)
 {
-	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
+	/* A peer that was away makes long samples; a few attempts must still fit the window. */
+	uint64_t most_ns = rep_link_window_ns(core) / 4;
+	uint64_t rto_ns = sf_min64(core->rtt_ns + 4 * core->rtt_var_ns, most_ns);
+	return sf_max64(core->config.retransmit_min_ns, rto_ns);
 }
 
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
