@@ -393,7 +393,9 @@ struct sim {
 	struct sim_options options;
 	struct sim_plan plan;
 	uint64_t now_ns;
-	bool calm; /* the faults are over */
+	bool calm;   /* the faults are over */
+	bool paired; /* since then: PAIRED, and all from before is committed */
+	uint64_t calm_sequence;
 	struct sim_node nodes[2];
 	struct sim_link links[2]; /* by sender */
 	struct sim_client clients[SIM_MAX_CLIENTS];
@@ -415,7 +417,7 @@ struct sim {
 	uint64_t steps;
 	uint64_t address; /* of a canary: what changes from run to run */
 	uint64_t counts[SIM_COUNTS];
-	uint64_t slowest_percent, slowest_seed; /* recovery, of its bound, over all runs */
+	uint64_t slowest_percent, slowest_seed; /* to be level again, of the bound, over all runs */
 
 	jmp_buf failed;
 	char failure[512];
