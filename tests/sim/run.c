@@ -123,9 +123,14 @@ static void draw_faults(struct sim_plan *plan, struct sim_random *random)
 	plan->client_loss = (uint32_t)sim_between(random, 1, 300);
 	plan->client_duplicate = (uint32_t)sim_between(random, 1, 300);
 	plan->lag_ns = sim_between(random, plan->interval_ns / 10, plan->interval_ns * 3);
-	if (sim_chance(random, 300)) {
+	if (sim_chance(random, 400)) {
 		plan->early_restart = (uint32_t)sim_between(random, 1, 12);
 		plan->early_restart_node = (uint32_t)sim_below(random, 2);
+		/* A gap at the very beginning needs losses. */
+		if (any && plan->early_restart_node == 0) {
+			plan->faults |= 1u << SIM_FAULT_LOSS;
+			plan->loss = 300;
+		}
 	}
 	plan->rx_ring = (plan->faults >> SIM_FAULT_SMALL_QUEUE & 1)
 				? (uint32_t)sim_between(random, 2, 16)

@@ -496,8 +496,10 @@ void sim_client_turn(struct sim *sim, uint32_t client);
 void sim_client_hear(struct sim *sim, const struct sim_message *answer);
 bool sim_clients_done(const struct sim *sim);
 
-/* --- checker.c --- */
+/* --- checker.c, answers.c --- */
 void sim_ledger_start(struct sim *sim);
+/* The opening entry of a session, by the place that its clientId names; NULL: there is none. */
+struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id);
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);
 /* The primary has just given an entry its sequence: the history grows by it. */
 void sim_check_taken(struct sim *sim, const struct sim_node *node);
