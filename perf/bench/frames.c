@@ -3,6 +3,7 @@
  * The frame transport itself (perf/bench/memif.h). */
 #include "client/messages.h"
 #include "config/bytes.h"
+#include "dataplane/checksum.h"
 #include "perf/bench/engine.h"
 #include "perf/bench/memif.h"
 
@@ -46,39 +47,6 @@ struct frames_transport {
 	struct frame_node nodes[BENCH_MAX_NODES];
 };
 
-/* Ones' complement sums may be taken over words of any width and in the machine's byte order. */
-static inline uint64_t sum_bytes(const uint8_t *at, uint32_t bytes)
-{
-	uint64_t sum = 0;
-	for (; bytes >= 8; bytes -= 8, at += 8) {
-		uint64_t word = sf_load64(at);
-		sum += word;
-		sum += sum < word;
-	}
-	if (bytes != 0) {
-		uint64_t word = 0;
-		memcpy(&word, at, bytes);
-		sum += word;
-		sum += sum < word;
-	}
-	return sum;
-}
-
-static inline uint16_t fold(uint64_t sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-static inline uint64_t add_sums(uint64_t a, uint64_t b)
-{
-	a += b;
-	return a + (a < b);
-}
-
 static void prepare_head(struct frames_transport *f, struct frame_node *n)
 {
 	struct frame_head *head = &n->head;
@@ -93,7 +61,7 @@ static void prepare_head(struct frames_transport *f, struct frame_node *n)
 	head->ip.dst_addr = n->address;
 	head->udp.src_port = f->own_port;
 	head->udp.dst_port = RTE_BE16(CLI_DEFAULT_PORT);
-	n->ip_sum = sum_bytes((const uint8_t *)&head->ip, sizeof(head->ip));
+	n->ip_sum = dp_sum(0, &head->ip, sizeof(head->ip));
 	n->udp_sum = (uint64_t)f->own_address + n->address + f->own_port + head->udp.dst_port +
 		     RTE_BE16(IPPROTO_UDP);
 }
@@ -104,11 +72,11 @@ static inline void fill_head(const struct frame_node *n, struct frame_head *head
 	*head = n->head;
 	head->ip.total_length =
 		rte_cpu_to_be_16((uint16_t)(sizeof(head->ip) + sizeof(head->udp) + bytes));
-	head->ip.hdr_checksum = (uint16_t)~fold(n->ip_sum + head->ip.total_length);
+	head->ip.hdr_checksum = (uint16_t)~dp_sum_fold(n->ip_sum + head->ip.total_length);
 	head->udp.dgram_len = udp_bytes;
 	/* The length counts twice: in the pseudo header and in the UDP header. */
-	uint64_t sum = sum_bytes((const uint8_t *)(head + 1), bytes);
-	uint16_t checksum = (uint16_t)~fold(add_sums(sum, n->udp_sum + 2u * udp_bytes));
+	uint64_t sum = dp_sum(n->udp_sum + 2u * udp_bytes, head + 1, bytes);
+	uint16_t checksum = (uint16_t)~dp_sum_fold(sum);
 	head->udp.dgram_cksum = checksum != 0 ? checksum : 0xffff;
 }
 
