@@ -104,19 +104,25 @@ class Lab:
 
     def up(self, **options):
         """A pair that is PAIRED; on failure nothing is left but the text of the error."""
-        self.prepare(**options)
+        was_up = self.is_up
         try:
-            self.start_relay()
-            for node in self.nodes.values():
-                node.start_dataplane()
-                node.start_control()
-            for node in self.nodes.values():
-                node.wait_running()
-            self.wait_paired()
+            self.prepare(**options)
+            self.start()
         except BaseException:
-            self.down()
+            if not was_up:
+                self.down()
             raise
         return self
+
+    def start(self):
+        """Starts everything that prepare() has prepared; waits until the pair is PAIRED."""
+        self.start_relay()
+        for node in self.nodes.values():
+            node.start_dataplane()
+            node.start_control()
+        for node in self.nodes.values():
+            node.wait_running()
+        self.wait_paired()
 
     def start_relay(self):
         if self.is_veth:

@@ -83,6 +83,7 @@ class Process:
         with open(self.log, "ab") as log:
             child = subprocess.Popen(prefix + argv, stdin=subprocess.DEVNULL, stdout=log,
                                      stderr=log, start_new_session=True)
+        child.returncode = 0        # else Popen warns that nobody waits for it; _reap does
         # nsenter becomes the program; a pid file written before that would not match.
         wait_for(f"start of {self.name}", 10,
                  lambda: _program(child.pid) == program or _start_ticks(child.pid) is None)
@@ -144,3 +145,6 @@ class Process:
         with open(f"/proc/{self.pid()}/status") as file:
             fields = dict(line.split(":", 1) for line in file)
         return sum(int(fields[key].split()[0]) for key in ("RssAnon", "RssShmem"))
+
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.pid()}/fd"))
