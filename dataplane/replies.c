@@ -20,6 +20,10 @@ void dp_replies_init(
 	replies->port = port;
 	replies->queue = queue;
 	replies->lock = lock;
+	replies->frame_bytes = (uint16_t)sf_min64(
+		DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES,
+		sizeof(struct rte_ether_hdr) + port->mtu_bytes
+	);
 	replies->udp_port = rte_cpu_to_be_16(udp_port);
 	replies->counters = counters;
 }
@@ -115,7 +119,7 @@ uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address 
 	if (replies->open_mask & 1u << place) {
 		struct rte_mbuf *mbuf = replies->open[place];
 		bool same = memcmp(&replies->to[place], to, sizeof(*to)) == 0;
-		if (!same || mbuf->data_len + bytes > DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES)
+		if (!same || mbuf->data_len + bytes > replies->frame_bytes)
 			finish(replies, place);
 	}
 	if (!(replies->open_mask & 1u << place) && !start(replies, place, to))

@@ -332,7 +332,7 @@ static void relations_when_broken_are_reported_where_they_were_written(void **st
 		"main.conf:13: replication.retransmit_min: is not shorter than heartbeat_interval "
 		"times",
 		"main.conf:15: replication.peer_mac: is replication.mac too",
-		"main.conf:18: limits.max_payload: an entry of 1300 bytes makes a frame of 1456, "
+		"main.conf:18: limits.max_payload: an entry of 1300 bytes makes a frame of 1464, "
 		"more than replication.mtu = 1400",
 		"main.conf:21: limits.max_sessions: 20000 sessions times limits.max_inflight = "
 		"1024 are more than 16777216 kept answers",
