@@ -152,6 +152,7 @@ struct rep_core {
 	uint64_t highest;	 /* newest entry in the arena, gaps or not */
 	uint64_t known_position; /* of the primary: what exists */
 	uint64_t nak_due_ns;	 /* 0: nothing is missing */
+	uint64_t told_limit;	 /* the last that a frame of ours named */
 	uint64_t *held;		 /* bit per slot: entry is there, beyond a gap */
 
 	/* Due at the end of the step. */
