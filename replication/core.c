@@ -187,10 +187,15 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 		for (uint32_t i = 0; i < event->frame_count; i++)
 			receive(core, &event->frames[i], i, update, now_ns);
 		rep_link_judge(core, event->rx_drained, now_ns);
-		if (core->link_up && core->config.role == REP_PRIMARY)
+		if (core->link_up && core->config.role == REP_PRIMARY) {
 			rep_window_send(core, update, now_ns);
-		else if (core->link_up)
+		} else if (core->link_up) {
 			rep_gather_naks(core, update, now_ns);
+			/* Room that workers made after the last acknowledgement must not wait for a
+			 * heartbeat: the primary may stand still for it. */
+			uint64_t limit = core->passed_sequence + core->config.slots;
+			core->ack_due |= limit - core->told_limit >= core->config.slots / 4;
+		}
 		send_control(core, update, event->reads, now_ns);
 	}
 
@@ -256,6 +261,7 @@ void rep_core_header(
 	};
 	core->last_sent_ns = now_ns;
 	core->sent_ns[core->frame_number % REP_SENT_TIMES] = now_ns;
+	core->told_limit = header->limit;
 }
 
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)

@@ -153,7 +153,9 @@ struct rep_core {
 	uint64_t known_position; /* of the primary: what exists */
 	uint64_t nak_due_ns;	 /* 0: nothing is missing */
 	bool hole_named;	 /* the timer runs for a hole, not only for a missing tail */
-	uint64_t *held;		 /* bit per slot: entry is there, beyond a gap */
+
+	uint64_t told_limit; /* the last that a frame of ours named */
+	uint64_t *held;	     /* bit per slot: entry is there, beyond a gap */
 
 	/* Due at the end of the step. */
 	bool ack_due, hello_due, stale_due, echo_due;
