@@ -16,6 +16,7 @@
 	X(bytes) \
 	X(requests) \
 	X(handed_on) \
+	X(refused_whole) \
 	X(arp_answered) \
 	X(icmp_answered) \
 	X(checksum_unverified) \

@@ -85,8 +85,12 @@ void dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ether + 1);
 	struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)(ip + 1);
 	/* The sum over a sound message with its checksum is all ones. */
-	if (ip_bytes < sizeof(*ip) + sizeof(*icmp) || icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST ||
-	    icmp->icmp_code != 0 || rte_raw_cksum(icmp, ip_bytes - sizeof(*ip)) != 0xffff) {
+	uint32_t source = rte_be_to_cpu_32(ip->src_addr);
+	bool answerable = source != 0 && source < RTE_IPV4(224, 0, 0, 0) &&
+			  !rte_is_multicast_ether_addr(&ether->src_addr);
+	if (!answerable || ip_bytes < sizeof(*ip) + sizeof(*icmp) ||
+	    icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code != 0 ||
+	    rte_raw_cksum(icmp, ip_bytes - sizeof(*ip)) != 0xffff) {
 		ingress->counters->drop_icmp_other++;
 		rte_pktmbuf_free(mbuf);
 		return;

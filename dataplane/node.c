@@ -219,9 +219,9 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	struct dp_worker *worker = &node->workers[index];
 	struct dp_shm_worker *shm = dp_shm_worker(node->shm, index);
 	/* Everything that can be under way at once fits, so a push never fails. */
-	uint32_t elements = settings->arena.slots + settings->arena.side_slots +
-			    settings->arena.slots / settings->assets.digest_interval + 1 +
-			    DP_COMMANDED_MARKS;
+	uint32_t marks = settings->arena.slots / settings->assets.digest_interval + 2;
+	uint32_t elements =
+		settings->arena.slots + settings->arena.side_slots + marks + DP_ASKED_MARKS;
 	uint32_t side_payload = settings->limits.max_payload_bytes;
 	struct dp_shard_config config = {
 		.model = model,
@@ -417,6 +417,20 @@ int dp_node_create(
 		);
 		return -ENOENT;
 	}
+	uint32_t frame_bytes =
+		REP_FRAME_HEADER_BYTES + rep_entry_bytes(settings->limits.max_payload_bytes);
+	if (frame_bytes > replication->mtu_bytes) {
+		snprintf(
+			error,
+			error_bytes,
+			"an entry with limits.max_payload = %u makes a frame of %u bytes, more "
+			"than the replication port's MTU of %u",
+			settings->limits.max_payload_bytes,
+			frame_bytes,
+			replication->mtu_bytes
+		);
+		return -EMSGSIZE;
+	}
 	int result = create_agents(node, model, auto_idle);
 	if (result < 0) {
 		snprintf(
@@ -430,13 +444,24 @@ int dp_node_create(
 	return result;
 }
 
+/* With the datagrams that nobody will take any more. */
+static void free_inbox(struct dp_inbox *inbox)
+{
+	struct rte_mbuf *mbuf;
+	rte_pktmbuf_free_bulk(inbox->mbufs, inbox->count);
+	inbox->count = 0;
+	while (inbox->ring != NULL && rte_ring_sc_dequeue(inbox->ring, (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+	rte_ring_free(inbox->ring);
+}
+
 void dp_node_destroy(struct dp_node *node)
 {
 	const struct cfg_settings *settings = node->settings;
 	for (uint32_t i = 0; node->workers && i < settings->workers; i++)
 		rte_ring_free(node->workers[i].ring);
 	for (uint32_t i = 0; node->ingresses && i < settings->client.rx_queues; i++)
-		rte_ring_free(node->ingresses[i].inbox.ring);
+		free_inbox(&node->ingresses[i].inbox);
 	for (uint32_t i = 0; i < node->mapping_count; i++)
 		munmap(node->mappings[i].memory, node->mappings[i].bytes);
 	node->mapping_count = 0;

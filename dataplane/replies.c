@@ -20,6 +20,10 @@ void dp_replies_init(
 	replies->port = port;
 	replies->queue = queue;
 	replies->lock = lock;
+	replies->frame_bytes = (uint16_t)sf_min64(
+		DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES,
+		sizeof(struct rte_ether_hdr) + port->mtu_bytes
+	);
 	replies->udp_port = rte_cpu_to_be_16(udp_port);
 	replies->counters = counters;
 }
@@ -67,8 +71,10 @@ static void finish(struct dp_replies *replies, uint32_t place)
 		mbuf->l3_len = sizeof(struct rte_ipv4_hdr);
 		headers->udp.dgram_cksum = rte_ipv4_phdr_cksum(&headers->ip, mbuf->ol_flags);
 	} else {
-		headers->ip.hdr_checksum = rte_ipv4_cksum(&headers->ip);
-		headers->udp.dgram_cksum = rte_ipv4_udptcp_cksum(&headers->ip, &headers->udp);
+		headers->ip.hdr_checksum =
+			(uint16_t)~dp_sum_fold(dp_sum(0, &headers->ip, sizeof(headers->ip)));
+		uint16_t sum = (uint16_t)~dp_udp_sum(headers, udp_bytes);
+		headers->udp.dgram_cksum = sum != 0 ? sum : 0xffff; /* 0 says: none */
 	}
 	replies->open_mask &= ~(1u << place);
 	replies->ready[replies->ready_count++] = mbuf;
@@ -113,7 +119,7 @@ uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address 
 	if (replies->open_mask & 1u << place) {
 		struct rte_mbuf *mbuf = replies->open[place];
 		bool same = memcmp(&replies->to[place], to, sizeof(*to)) == 0;
-		if (!same || mbuf->data_len + bytes > DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES)
+		if (!same || mbuf->data_len + bytes > replies->frame_bytes)
 			finish(replies, place);
 	}
 	if (!(replies->open_mask & 1u << place) && !start(replies, place, to))

@@ -28,8 +28,9 @@ struct dp_replies {
 	uint16_t queue;
 	rte_spinlock_t *lock; /* NULL, or of a queue that several lcores share */
 	uint16_t ready_count;
-	uint32_t open_mask; /* bit per place of open */
-	uint16_t udp_port;  /* ours, network order */
+	uint16_t frame_bytes; /* no frame is longer */
+	uint32_t open_mask;   /* bit per place of open */
+	uint16_t udp_port;    /* ours, network order */
 	struct dp_address to[DP_REPLIES_OPEN];
 	struct rte_mbuf *open[DP_REPLIES_OPEN];
 	struct rte_mbuf *ready[DP_REPLIES_READY];

@@ -18,7 +18,6 @@
 
 #include <stdint.h>
 
-#define DP_COMMANDED_MARKS 64 /* digest marks on command that may wait in workers' rings */
 #define DP_BURST_LOG \
 	4096 /* bursts of entries in flight whose round trip is measured; power of two */
 
@@ -64,8 +63,7 @@ struct dp_sequencer {
 	uint64_t last_appended; /* entries up to here are the workers' */
 	uint64_t status_due_ns;
 	uint64_t control_generation;
-	uint64_t marks_pushed;	  /* to each worker */
-	uint64_t marks_commanded; /* of them since the rings were last seen without marks */
+	uint64_t marks_pushed; /* to each worker */
 	struct rep_frame frames[DP_BURST];
 	uint64_t burst_head, burst_tail;
 	struct dp_burst_mark bursts[DP_BURST_LOG];

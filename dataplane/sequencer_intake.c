@@ -308,6 +308,8 @@ static void take_open(
 			taken = rep_intake_open(&sequencer->intake, nonce, &detail);
 		} else {
 			sequencer->counters->refused_busy_sessions++;
+			refuse_open(sequencer, client, nonce, CLI_BUSY);
+			return;
 		}
 	}
 	if (taken == REP_TAKEN) {
@@ -392,7 +394,8 @@ void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf
 	if (sequencer->intake.pending > before)
 		sf_histogram_record(
 			dp_shm_histogram(sequencer->shm, DP_STAGE_SEQUENCED),
-			sequencer->now_ns - received_ns,
+			/* An ingress on another lcore may have stamped it after this poll began. */
+			dp_elapsed_ns(received_ns, sequencer->now_ns),
 			sequencer->intake.pending - before
 		);
 }

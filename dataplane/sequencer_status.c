@@ -99,30 +99,18 @@ static void grant(struct dp_sequencer *sequencer, uint64_t generation)
 	__atomic_store_n(&shm->attach.granted, generation, __ATOMIC_RELEASE);
 }
 
-/* A worker that stands still must not have its ring filled by commands. */
-static bool may_mark(struct dp_sequencer *sequencer)
-{
-	bool waiting = false;
-	for (uint32_t i = 0; i < sequencer->worker_count; i++)
-		waiting |= dp_shm_load(&sequencer->workers[i].shm->counters.markers) !=
-			   sequencer->marks_pushed;
-	if (!waiting)
-		sequencer->marks_commanded = 0;
-	return sequencer->last_appended > 0 && sequencer->marks_commanded++ < DP_COMMANDED_MARKS;
-}
-
 static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_message *command)
 {
 	struct dp_shm_message done = *command;
 	done.type = DP_EVENT_DONE;
-	done.value = sequencer->core.last_sequence;
+	done.value = sequencer->last_appended;
 	done.at = dp_clock_unix_ns();
 	switch (command->type) {
 	case DP_COMMAND_PING:
 		break;
 	case DP_COMMAND_DIGEST:
 		/* Between polls the table stands exactly at the last sequence. */
-		if (may_mark(sequencer)) {
+		if (sequencer->last_appended > 0) {
 			dp_sequencer_mark(
 				sequencer, sequencer->last_appended, sequencer->sessions.digest
 			);
@@ -135,6 +123,19 @@ static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_messag
 	}
 	sequencer->counters->control_commands++;
 	answer(sequencer, &done);
+}
+
+/* Control may ask faster than workers answer: then its commands wait in their ring. */
+static bool may_mark(const struct dp_sequencer *sequencer)
+{
+	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
+		/* Relaxed: a count by itself. */
+		uint64_t done =
+			__atomic_load_n(&sequencer->workers[i].marks_done, __ATOMIC_RELAXED);
+		if (sequencer->marks_pushed - done >= DP_ASKED_MARKS)
+			return false;
+	}
+	return true;
 }
 
 static void serve_control(struct dp_sequencer *sequencer)
@@ -159,7 +160,7 @@ static void serve_control(struct dp_sequencer *sequencer)
 		answer(sequencer, &event);
 	}
 	struct rte_ring *commands = ring_at(shm, shm->command_ring_at);
-	for (int i = 0; i < COMMANDS_PER_ROUND; i++) {
+	for (int i = 0; i < COMMANDS_PER_ROUND && may_mark(sequencer); i++) {
 		struct dp_shm_message command;
 		if (rte_ring_sc_dequeue_elem(commands, &command, sizeof(command)) != 0)
 			return;

@@ -51,6 +51,8 @@ static void write_mark(struct dp_worker *worker, uint64_t sequence)
 	uint64_t sum = worker->shard.assets_digest + worker->shard.answers_digest;
 	dp_shm_marks_add(&worker->shm->marks, sequence, sum);
 	worker->shm->counters.markers++;
+	/* Relaxed: a count by itself. */
+	__atomic_store_n(&worker->marks_done, worker->marks_done + 1, __ATOMIC_RELAXED);
 	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
 }
 
@@ -120,7 +122,7 @@ static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t n
 		.epoch = (uint32_t)worker->commit->epoch,
 	};
 	answer_kept(worker, &meta->client, meta->session, &response);
-	sf_histogram_record(worker->answered, now_ns - meta->received_ns, 1);
+	sf_histogram_record(worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
 }
 
 static void answer_side(struct dp_worker *worker, struct dp_side *side)

@@ -216,7 +216,10 @@ void rep_link_goodbye(struct rep_core *core)
 
 uint64_t rep_link_rto_ns(const struct rep_core *core)
 {
-	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
+	/* A peer that was away makes long samples; a few attempts must still fit the window. */
+	uint64_t most_ns = rep_link_window_ns(core) / 4;
+	uint64_t rto_ns = sf_min64(core->rtt_ns + 4 * core->rtt_var_ns, most_ns);
+	return sf_max64(core->config.retransmit_min_ns, rto_ns);
 }
 
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
@@ -241,13 +244,15 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_PEER_SILENT);
 		return;
 	}
+	/* A peer that died was last heard a little after its last echo: that is not deafness. */
+	bool mute = now_ns - core->heard_ns > window_ns / 2;
 	if (silent || deaf) {
 		/* A primary judges both directions (R4), once the queue is drained. */
 		if (rx_drained)
 			rep_core_set_mode(
 				core,
 				REP_MODE_BLOCKED,
-				silent ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
+				mute ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
 			);
 	} else if (core->mode == REP_MODE_BLOCKED) {
 		bool level = core->acked == core->last_sequence;

@@ -72,7 +72,9 @@ int bench_engine_open(
 	e->random = options->seed * 0x9e3779b97f4a7c15ull + 1;
 	e->random |= e->random == 0;
 	e->read_limit = ((uint64_t)options->read_percent << 32) / 100;
+	bench_prepare_sums(e);
 	e->sessions = calloc(MAX_SESSIONS, sizeof(*e->sessions));
+	e->last_found = e->sessions;
 	e->session_room = MAX_SESSIONS;
 	e->by_client_id_mask = 2 * MAX_SESSIONS - 1;
 	e->by_client_id = calloc((size_t)e->by_client_id_mask + 1, sizeof(*e->by_client_id));

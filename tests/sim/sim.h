@@ -393,7 +393,9 @@ struct sim {
 	struct sim_options options;
 	struct sim_plan plan;
 	uint64_t now_ns;
-	bool calm; /* the faults are over */
+	bool calm;   /* the faults are over */
+	bool paired; /* since then: PAIRED, and all from before is committed */
+	uint64_t calm_sequence;
 	struct sim_node nodes[2];
 	struct sim_link links[2]; /* by sender */
 	struct sim_client clients[SIM_MAX_CLIENTS];
@@ -415,7 +417,7 @@ struct sim {
 	uint64_t steps;
 	uint64_t address; /* of a canary: what changes from run to run */
 	uint64_t counts[SIM_COUNTS];
-	uint64_t slowest_percent, slowest_seed; /* recovery, of its bound, over all runs */
+	uint64_t slowest_percent, slowest_seed; /* to be level again, of the bound, over all runs */
 
 	jmp_buf failed;
 	char failure[512];
@@ -494,8 +496,10 @@ void sim_client_turn(struct sim *sim, uint32_t client);
 void sim_client_hear(struct sim *sim, const struct sim_message *answer);
 bool sim_clients_done(const struct sim *sim);
 
-/* --- checker.c --- */
+/* --- checker.c, answers.c --- */
 void sim_ledger_start(struct sim *sim);
+/* The opening entry of a session, by the place that its clientId names; NULL: there is none. */
+struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id);
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);
 /* The primary has just given an entry its sequence: the history grows by it. */
 void sim_check_taken(struct sim *sim, const struct sim_node *node);
