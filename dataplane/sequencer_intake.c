@@ -97,7 +97,7 @@ static void refuse_update(
 		.client_id = sf_load64(block),
 		.request_seq = sf_load64(block + 8),
 		.asset_id = sf_load64(block + 24),
-		.epoch = sequencer->core.config.epoch,
+		.epoch = sequencer->core.epoch,
 		.status = status,
 	};
 	if (status == CLI_NOT_PRIMARY) {
@@ -116,7 +116,7 @@ static void refuse_open(
 {
 	struct dp_opened opened = {
 		.nonce = nonce,
-		.epoch = sequencer->core.config.epoch,
+		.epoch = sequencer->core.epoch,
 		.status = status,
 	};
 	if (status == CLI_NOT_PRIMARY) {

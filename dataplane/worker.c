@@ -96,7 +96,7 @@ static void answer_opened(
 	struct dp_opened opened = {
 		.nonce = nonce,
 		.client_id = client_id,
-		.epoch = (uint32_t)worker->commit->epoch,
+		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 		.status = CLI_OK,
 		.max_inflight = worker->max_inflight,
 	};
@@ -119,7 +119,7 @@ static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t n
 		.request_seq = entry->request_seq,
 		.asset_id = entry->asset_id,
 		.sequence = sequence,
-		.epoch = (uint32_t)worker->commit->epoch,
+		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 	};
 	answer_kept(worker, &meta->client, meta->session, &response);
 	sf_histogram_record(worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
@@ -131,7 +131,7 @@ static void answer_side(struct dp_worker *worker, struct dp_side *side)
 		.client_id = side->client_id,
 		.request_seq = side->request_seq,
 		.asset_id = side->asset_id,
-		.epoch = (uint32_t)worker->commit->epoch,
+		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 	};
 	switch (side->kind) {
 	case DP_SIDE_READ:
