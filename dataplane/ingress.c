@@ -107,8 +107,12 @@ hand_on(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t messages, ui
 }
 
 /* True when the UDP checksum is right, absent, or cannot be judged. */
-static bool
-checksum_fits(struct dp_ingress *ingress, const struct rte_mbuf *mbuf, struct dp_headers *headers)
+static bool checksum_fits(
+	struct dp_ingress *ingress,
+	const struct rte_mbuf *mbuf,
+	const struct dp_headers *headers,
+	uint32_t udp_bytes
+)
 {
 	uint64_t flags = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	if (headers->udp.dgram_cksum == 0 || flags == RTE_MBUF_F_RX_L4_CKSUM_GOOD)
@@ -117,8 +121,7 @@ checksum_fits(struct dp_ingress *ingress, const struct rte_mbuf *mbuf, struct dp
 		ingress->counters->checksum_unverified++;
 		return true;
 	}
-	/* Over a sound datagram with its checksum the sum is 0, which UDP writes as all ones. */
-	return rte_ipv4_udptcp_cksum(&headers->ip, &headers->udp) == 0xffff;
+	return dp_udp_sum(headers, udp_bytes) == 0xffff;
 }
 
 static void
@@ -140,7 +143,7 @@ receive_udp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t ip_bytes
 	if (headers->udp.dst_port != ingress->udp_port)
 		goto dropped;
 	drop = &counters->drop_udp_checksum;
-	if (!checksum_fits(ingress, mbuf, headers))
+	if (!checksum_fits(ingress, mbuf, headers, udp_bytes))
 		goto dropped;
 	drop = &counters->drop_source_address;
 	if (!client_of(headers, &client))
@@ -199,7 +202,8 @@ static void receive_ip(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint64
 		goto dropped;
 	drop = &counters->drop_ip_checksum;
 	uint64_t flags = mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-	if (flags != RTE_MBUF_F_RX_IP_CKSUM_GOOD && rte_raw_cksum(ip, sizeof(*ip)) != 0xffff)
+	if (flags != RTE_MBUF_F_RX_IP_CKSUM_GOOD &&
+	    dp_sum_fold(dp_sum(0, ip, sizeof(*ip))) != 0xffff)
 		goto dropped;
 	drop = &counters->drop_foreign_ip;
 	if (ip->dst_addr != ingress->address &&

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "config/check.h"
+#include "dataplane/checksum.h"
 
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -32,3 +33,16 @@ struct dp_headers {
 	struct rte_udp_hdr udp;
 } __attribute__((packed, aligned(2)));
 STATIC_CHECK(sizeof(struct dp_headers) == 42, "Ethernet, IPv4, UDP");
+
+/* Sum over a UDP datagram and its pseudo header: the two addresses stand right before the UDP
+ * header, protocol and length are added. udp_bytes: of header and payload. */
+static inline uint16_t dp_udp_sum(const struct dp_headers *headers, uint32_t udp_bytes)
+{
+	const uint32_t addresses = 2 * sizeof(uint32_t);
+	STATIC_CHECK(
+		offsetof(struct dp_headers, ip.src_addr) + 8 == offsetof(struct dp_headers, udp),
+		"no options between"
+	);
+	uint64_t sum = (uint64_t)rte_cpu_to_be_16(IPPROTO_UDP) + headers->udp.dgram_len;
+	return dp_sum_fold(dp_sum(sum, &headers->ip.src_addr, addresses + udp_bytes));
+}

@@ -14,13 +14,16 @@
 #define INBOX_SLOTS 1024
 #define SPARE_MBUFS 4096
 
-/* A TX queue per lcore; kernel-backed devices have their queues in pairs. */
+/* A TX queue per lcore; kernel-backed devices have their queues in pairs, and with memif it is the
+ * other end that decides how many there are: a client with one receives nothing from the others. */
 static uint32_t client_tx_queues(const struct cfg_settings *settings)
 {
 	switch (settings->client.port.kind) {
 	case CFG_DEVICE_AF_PACKET:
 	case CFG_DEVICE_AF_XDP:
 	case CFG_DEVICE_TAP:
+	case CFG_DEVICE_MEMIF_SERVER:
+	case CFG_DEVICE_MEMIF_CLIENT:
 		return settings->client.rx_queues;
 	default:
 		return settings->lcore_count;

@@ -71,8 +71,10 @@ static void finish(struct dp_replies *replies, uint32_t place)
 		mbuf->l3_len = sizeof(struct rte_ipv4_hdr);
 		headers->udp.dgram_cksum = rte_ipv4_phdr_cksum(&headers->ip, mbuf->ol_flags);
 	} else {
-		headers->ip.hdr_checksum = rte_ipv4_cksum(&headers->ip);
-		headers->udp.dgram_cksum = rte_ipv4_udptcp_cksum(&headers->ip, &headers->udp);
+		headers->ip.hdr_checksum =
+			(uint16_t)~dp_sum_fold(dp_sum(0, &headers->ip, sizeof(headers->ip)));
+		uint16_t sum = (uint16_t)~dp_udp_sum(headers, udp_bytes);
+		headers->udp.dgram_cksum = sum != 0 ? sum : 0xffff; /* 0 says: none */
 	}
 	replies->open_mask &= ~(1u << place);
 	replies->ready[replies->ready_count++] = mbuf;

@@ -2,9 +2,9 @@
  *
  * Answers on their way out. Packets are the cost, not bytes: answers to one client that one poll
  * produced leave in one datagram. Each agent that answers has a struct of its own and uses the TX
- * queue of its lcore; kernel-backed devices have as many TX as RX queues, so there lcores may have
- * to share one, under a lock. An answer that cannot be sent (no mbuf, TX ring full) is dropped and
- * counted: the client asks again and gets it as a repeat.
+ * queue of its lcore; kernel-backed devices and memif are given as many TX as RX queues (node.c
+ * says why), so there lcores may have to share one, under a lock. An answer that cannot be sent (no
+ * mbuf, TX ring full) is dropped and counted: the client asks again and gets it as a repeat.
  */
 #pragma once
 

@@ -103,7 +103,7 @@ static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_messag
 {
 	struct dp_shm_message done = *command;
 	done.type = DP_EVENT_DONE;
-	done.value = sequencer->core.last_sequence;
+	done.value = sequencer->last_appended;
 	done.at = dp_clock_unix_ns();
 	switch (command->type) {
 	case DP_COMMAND_PING:

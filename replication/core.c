@@ -154,10 +154,13 @@ send_control(struct rep_core *core, struct rep_update *update, bool reads, uint6
 	if (!core->link_up)
 		return;
 	bool answer = core->ack_due || core->echo_due;
+	/* DATA comes first in the list, and a standby acknowledges it at once: reads need no more.
+	 */
+	bool data = update->send_count > 0 && update->send[0].type == REP_FRAME_DATA;
 	bool beat = now_ns - core->last_sent_ns >= interval_ns;
 	if (answer)
 		push(update, REP_FRAME_ACK, 0);
-	else if (reads && update->send_count == 0)
+	else if (reads && !data)
 		push(update, REP_FRAME_HEARTBEAT, REP_FLAG_ECHO);
 	else if (beat && update->send_count == 0)
 		push(update, REP_FRAME_HEARTBEAT, 0);

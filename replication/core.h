@@ -178,7 +178,7 @@ struct rep_event {
 	const struct rep_frame *frames;
 	uint32_t frame_count;
 	bool rx_drained;	  /* no frame waits in the receive queue any more */
-	bool reads;		  /* reads wait for a fresh echo */
+	bool reads;		  /* a read came with this poll: it wants an echo at once */
 	uint64_t passed_sequence; /* every local consumer is past these slots */
 	uint64_t durable;
 };

@@ -37,12 +37,11 @@ static void store(struct rep_update *update, uint32_t frame, uint32_t skip, uint
 		(struct rep_store){.frame = frame, .skip = skip, .count = count};
 }
 
-void rep_gather_restart(struct rep_core *core, uint64_t author_incarnation)
+void rep_gather_restart(struct rep_core *core)
 {
 	CHECK(core->last_sequence == 0);
 	memset(core->held, 0, rep_core_memory_bytes(&core->config));
 	core->highest = 0;
-	core->author_incarnation = author_incarnation;
 	core->nak_due_ns = 0;
 }
 

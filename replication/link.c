@@ -96,7 +96,9 @@ static void meet(struct rep_core *core, uint64_t incarnation)
 static enum rep_reason judge_standby(const struct rep_core *core, const struct rep_hello *hello)
 {
 	if (hello->last_sequence == 0)
-		return core->acked_ever > 0 ? REP_REASON_PEER_LOST_MEMORY : REP_REASON_NONE;
+		return core->acked_ever > 0 && !CANARY(EMPTY_STANDBY_TAKEN)
+			       ? REP_REASON_PEER_LOST_MEMORY
+			       : REP_REASON_NONE;
 	/* One author per epoch makes (epoch, sequence) the identity of an entry. */
 	if (hello->author_incarnation != core->config.incarnation ||
 	    hello->last_sequence > core->last_sequence)
@@ -166,8 +168,11 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_window_restart(core, hello.last_sequence, now_ns);
 		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
 	} else {
-		if (core->author_incarnation != header->source_incarnation)
-			rep_gather_restart(core, header->source_incarnation);
+		if (core->author_incarnation != header->source_incarnation) {
+			if (!CANARY(HELD_OF_OTHER_LIFE))
+				rep_gather_restart(core);
+			core->author_incarnation = header->source_incarnation;
+		}
 		core->known_position = header->position;
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 	}
@@ -211,7 +216,10 @@ void rep_link_goodbye(struct rep_core *core)
 
 uint64_t rep_link_rto_ns(const struct rep_core *core)
 {
-	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
+	/* A peer that was away makes long samples; a few attempts must still fit the window. */
+	uint64_t most_ns = rep_link_window_ns(core) / 4;
+	uint64_t rto_ns = sf_min64(core->rtt_ns + 4 * core->rtt_var_ns, most_ns);
+	return sf_max64(core->config.retransmit_min_ns, rto_ns);
 }
 
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
@@ -236,13 +244,15 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_PEER_SILENT);
 		return;
 	}
+	/* A peer that died was last heard a little after its last echo: that is not deafness. */
+	bool mute = now_ns - core->heard_ns > window_ns / 2;
 	if (silent || deaf) {
 		/* A primary judges both directions (R4), once the queue is drained. */
 		if (rx_drained)
 			rep_core_set_mode(
 				core,
 				REP_MODE_BLOCKED,
-				silent ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
+				mute ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
 			);
 	} else if (core->mode == REP_MODE_BLOCKED) {
 		bool level = core->acked == core->last_sequence;

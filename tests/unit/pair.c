@@ -344,7 +344,8 @@ void pair_poll(struct pair *pair, int who, uint32_t submit)
 	static struct pair_queue queue; /* the update's stores point into it */
 	static struct rep_update update;
 	struct pair_node *node = &pair->nodes[who];
-	queue = node->inbox;
+	queue.count = node->inbox.count;
+	memcpy(queue.frames, node->inbox.frames, queue.count * sizeof(queue.frames[0]));
 	node->inbox.count = 0;
 	struct rep_event event = {
 		.now_ns = pair->now_ns,

@@ -80,7 +80,7 @@ static void values_out_of_range_when_loaded_say_the_range(void **state)
 		"\"ethertype\"?",
 		"main.conf:15: dpdk.memory: 1 KiB is out of range: 64 MiB to 1024 GiB",
 		"main.conf:16: limits.max_payload: 1335 is out of range: 8 to 1334 bytes",
-		"main.conf:16: limits.max_answer: 1327 is out of range: 8 to 1326 bytes",
+		"main.conf:16: limits.max_answer: 1327 is out of range: 16 to 1326 bytes",
 		END
 	);
 }
