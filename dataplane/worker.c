@@ -3,28 +3,31 @@
 
 #include "dataplane/clock.h"
 
-#define LOOK_AHEAD 3 /* elements between a prefetch and its use */
-
-static void prefetch(const struct dp_worker *worker, uint64_t element)
+/* Finds an element's places in the shard, so that their cache lines come while others are applied.
+ */
+static inline void
+locate(const struct dp_worker *worker, uint64_t element, struct dp_shard_place *place)
 {
 	if (element & (DP_ELEMENT_SIDE | DP_ELEMENT_MARK))
 		return;
 	uint64_t sequence = element & DP_ELEMENT_VALUE;
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
-	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
 	if (entry->kind == REP_ENTRY_UPDATE)
-		dp_shard_prefetch(
-			&worker->shard, entry->asset_id, meta->session, entry->request_seq
+		dp_shard_locate(
+			&worker->shard,
+			entry,
+			worker->meta[sequence & worker->arena.mask].session,
+			place
 		);
 }
 
-static void apply_entry(struct dp_worker *worker, uint64_t sequence)
+static inline void
+apply_entry(struct dp_worker *worker, uint64_t sequence, const struct dp_shard_place *place)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
-	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
 	/* Sessions are the sequencer's: an OPEN only has its answer here, a CLOSE nothing. */
 	if (entry->kind == REP_ENTRY_UPDATE)
-		dp_shard_apply(&worker->shard, entry, meta->session);
+		dp_shard_apply_at(&worker->shard, entry, place);
 	worker->shm->counters.applied++;
 }
 
@@ -208,13 +211,12 @@ unsigned dp_worker_poll(void *agent)
 	unsigned count = rte_ring_sc_dequeue_burst_elem(
 		worker->ring, elements, sizeof(elements[0]), DP_BURST, NULL
 	);
-	for (unsigned i = 0; i < count && i < LOOK_AHEAD; i++)
-		prefetch(worker, elements[i]);
+	struct dp_shard_place places[DP_BURST];
+	for (unsigned i = 0; i < count; i++)
+		locate(worker, elements[i], &places[i]);
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
-		if (i + LOOK_AHEAD < count)
-			prefetch(worker, elements[i + LOOK_AHEAD]);
 		if (element & DP_ELEMENT_MARK) {
 			write_mark(worker, value);
 		} else if (element & DP_ELEMENT_SIDE) {
@@ -223,7 +225,7 @@ unsigned dp_worker_poll(void *agent)
 				execute_read(worker, side);
 			hold(worker, element);
 		} else {
-			apply_entry(worker, value);
+			apply_entry(worker, value, &places[i]);
 			if (element & DP_ELEMENT_ANSWER)
 				hold(worker, element);
 			else

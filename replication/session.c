@@ -214,9 +214,11 @@ forget_below(struct rep_session_table *table, uint32_t index, uint64_t first_inc
 	uint64_t count = sf_min64(
 		first_incomplete_seq - s->first_incomplete_seq, table->limits.max_inflight
 	);
+	const struct rep_session_slot *slots = slot_of(table, index, 0);
+	uint32_t mask = table->limits.max_inflight - 1;
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t seq = s->first_incomplete_seq + i;
-		const struct rep_session_slot *slot = slot_of(table, index, seq);
+		const struct rep_session_slot *slot = &slots[seq & mask];
 		if (slot->request_seq == seq)
 			s->live_hash -= request_hash(s, seq, slot->sequence);
 	}
@@ -228,7 +230,8 @@ static inline void
 advance(struct rep_session_table *table,
 	const struct rep_entry *entry,
 	uint8_t partition,
-	uint32_t index)
+	uint32_t index,
+	struct rep_session_slot *slot)
 {
 	struct rep_session *s = &table->sessions[index];
 	uint64_t seq = entry->request_seq;
@@ -237,11 +240,9 @@ advance(struct rep_session_table *table,
 		forget_below(table, index, entry->first_incomplete_seq);
 		table->digest += session_hash(s);
 	}
-	*slot_of(table, index, seq) = (struct rep_session_slot){
-		.request_seq = seq,
-		.sequence = entry->sequence,
-		.partition = partition,
-	};
+	slot->request_seq = seq;
+	slot->sequence = entry->sequence;
+	slot->partition = partition;
 	uint64_t hash = request_hash(s, seq, entry->sequence);
 	s->live_hash += hash;
 	table->digest += hash;
@@ -264,10 +265,11 @@ static enum rep_session_fault apply_update(
 	uint64_t first = sf_max64(s->first_incomplete_seq, entry->first_incomplete_seq);
 	if (seq < first || seq - first >= table->limits.max_inflight)
 		return REP_SESSION_BAD;
-	if (slot_of(table, index, seq)->request_seq == seq)
+	struct rep_session_slot *slot = slot_of(table, index, seq);
+	if (slot->request_seq == seq)
 		return REP_SESSION_DUPLICATE;
 
-	advance(table, entry, partition, index);
+	advance(table, entry, partition, index, slot);
 	*session = index;
 	return REP_SESSION_OK;
 }
@@ -280,7 +282,7 @@ void rep_session_advance(
 )
 {
 	DCHECK(table->sessions[session].client_id == entry->client_id);
-	advance(table, entry, partition, session);
+	advance(table, entry, partition, session, slot_of(table, session, entry->request_seq));
 }
 
 enum rep_session_fault rep_session_apply(
@@ -290,9 +292,9 @@ enum rep_session_fault rep_session_apply(
 	uint32_t *session
 )
 {
-	switch (entry->kind) {
-	case REP_ENTRY_UPDATE:
+	if (__builtin_expect(entry->kind == REP_ENTRY_UPDATE, 1))
 		return apply_update(table, entry, partition, session);
+	switch (entry->kind) {
 	case REP_ENTRY_OPEN:
 		return apply_open(table, entry, session);
 	case REP_ENTRY_CLOSE:

@@ -24,9 +24,21 @@
  * both nodes must agree on depends on how many workers a node has. */
 #define REP_PARTITIONS 64
 
+/* One hash of an asset's id serves for everything: its highest bits are the partition, its lowest
+ * the place in tables. */
+static inline uint64_t rep_asset_hash(uint64_t asset_id)
+{
+	return sf_mix(0x506172746974696full, asset_id);
+}
+
+static inline uint8_t rep_partition_of_hash(uint64_t hash)
+{
+	return (uint8_t)(hash >> 58);
+}
+
 static inline uint8_t rep_partition(uint64_t asset_id)
 {
-	return (uint8_t)(sf_mix(0x506172746974696full, asset_id) >> 58);
+	return rep_partition_of_hash(rep_asset_hash(asset_id));
 }
 
 struct rep_session_limits {
