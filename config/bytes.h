@@ -46,16 +46,13 @@ static inline void sf_store64(void *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-/* As memcpy, for short data that is nearly always whole words: no call, and no guess at how long.
- */
-static inline void sf_copy_words(void *to, const void *from, uint32_t bytes)
+/* As memcpy; eight bytes, by far the most frequent payload and answer, without a call. */
+static inline void sf_copy_short(void *to, const void *from, uint32_t bytes)
 {
-	uint8_t *t = (uint8_t *)to;
-	const uint8_t *f = (const uint8_t *)from;
-	for (; bytes >= 8; bytes -= 8, t += 8, f += 8)
-		memcpy(t, f, 8);
-	if (bytes > 0)
-		memcpy(t, f, bytes);
+	if (bytes == 8)
+		memcpy(to, from, 8);
+	else
+		memcpy(to, from, bytes);
 }
 
 static inline uint64_t sf_min64(uint64_t a, uint64_t b)

@@ -112,7 +112,9 @@ static void answer_opened(
 		worker->shm->counters.answers++;
 }
 
-static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
+static inline void answer_entry(
+	struct dp_worker *worker, uint64_t sequence, uint64_t now_ns, struct sf_histogram_run *times
+)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
 	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
@@ -130,7 +132,7 @@ static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t n
 		.epoch = (uint32_t)worker->commit->epoch,
 	};
 	answer_kept(worker, &meta->client, meta->session, &response);
-	sf_histogram_record(worker->answered, now_ns - meta->received_ns, 1);
+	sf_histogram_run_add(times, worker->answered, now_ns - meta->received_ns, 1);
 }
 
 static void answer_side(struct dp_worker *worker, struct dp_side *side)
@@ -174,6 +176,7 @@ static unsigned release(struct dp_worker *worker)
 	uint64_t committed = __atomic_load_n(&worker->commit->committed, __ATOMIC_ACQUIRE);
 	uint64_t confirmed = __atomic_load_n(&worker->commit->confirmed_frame, __ATOMIC_ACQUIRE);
 	uint64_t now_ns = 0;
+	struct sf_histogram_run times = {0};
 
 	while (worker->held_tail != worker->held_head) {
 		uint64_t element = worker->held[worker->held_tail & worker->held_mask];
@@ -189,12 +192,13 @@ static unsigned release(struct dp_worker *worker)
 				break;
 			if (now_ns == 0)
 				now_ns = dp_now_ns();
-			answer_entry(worker, value, now_ns);
+			answer_entry(worker, value, now_ns, &times);
 			worker->done = value;
 		}
 		worker->held_tail++;
 		released++;
 	}
+	sf_histogram_run_end(&times, worker->answered);
 	if (released > 0) {
 		dp_replies_flush(&worker->replies);
 		/* Release: our last look at the side places comes before the sequencer's next

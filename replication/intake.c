@@ -109,7 +109,7 @@ enum rep_taken rep_intake_update(
 	memcpy(&entry->client_id, fields, 32);
 	entry->opcode = opcode;
 	entry->payload_bytes = payload_bytes;
-	sf_copy_words(entry->payload, payload, payload_bytes);
+	sf_copy_short(entry->payload, payload, payload_bytes);
 	rep_entry_pad(entry);
 	entry->crc = rep_entry_crc(entry);
 	if (!repeated) /* always, but for the canaries */
