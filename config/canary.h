@@ -16,7 +16,9 @@
 	X(COMMIT_MOVES_BACK, "commit-moves-back")       \
 	X(STALE_SESSION_ACK, "stale-session-ack")       \
 	X(READ_WITHOUT_ECHO, "read-without-echo")       \
-	X(BLOCKED_COMMITS, "blocked-commits")
+	X(BLOCKED_COMMITS, "blocked-commits")           \
+	X(EMPTY_STANDBY_TAKEN, "empty-standby-taken")   \
+	X(HELD_OF_OTHER_LIFE, "held-of-other-life")
 
 enum sf_canary {
 	SF_CANARY_NONE,

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SOCKET_PATH_BYTES 108 /* sockaddr_un.sun_path, with the final 0 */
-#define IFACE_BYTES 16	      /* IFNAMSIZ */
-#define RING_NAME_BYTES 16    /* leaves room for DPDK's own prefixes */
+/* sockaddr_un.sun_path holds 107 bytes and a final 0; "~PID", the private socket beside a memif
+ * server's (dataplane/port_memif.c), must fit as well. */
+#define SOCKET_PATH_BYTES 100
+#define IFACE_BYTES 16	   /* IFNAMSIZ */
+#define RING_NAME_BYTES 16 /* leaves room for DPDK's own prefixes */
 #define MAX_CPU 1023
 
 static const struct kind {
@@ -83,7 +85,7 @@ static const char *check_target(enum cfg_device kind, const char *target)
 		if (target[0] != '/' || !is_word(target, "/._-+@"))
 			return "needs an absolute socket path of letters, digits and \"/._-+@\"";
 		if (strlen(target) >= SOCKET_PATH_BYTES)
-			return "has a socket path of more than 107 bytes";
+			return "has a socket path of more than 99 bytes";
 		return NULL;
 	case CFG_DEVICE_AF_PACKET:
 	case CFG_DEVICE_AF_XDP:

@@ -9,7 +9,7 @@
 
 /* What surrounds a payload on the wire: the replication frame's header and the entry's header, and
  * on the client network what client-protocol.md's 1,334 and 1,326 bytes leave of 1,500. */
-#define FRAME_HEADER_BYTES 88
+#define FRAME_HEADER_BYTES 96
 #define ENTRY_HEADER_BYTES 64
 #define REQUEST_OVERHEAD_BYTES (1500 - 1334)
 #define ANSWER_OVERHEAD_BYTES (1500 - 1326)

@@ -129,7 +129,7 @@ const struct cfg_row cfg_rows[] = {
 
 	{"limits.max_payload", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(8, 1334), .unit = "bytes",
 	 FIELD(limits.max_payload_bytes), .help = "Largest payload of an update request."},
-	{"limits.max_answer", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(8, 1326), .unit = "bytes",
+	{"limits.max_answer", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(16, 1326), .unit = "bytes",
 	 FIELD(limits.max_answer_bytes), .help = "Largest answer of the asset model."},
 	{"limits.max_inflight", CFG_TYPE_INTEGER, CFG_SAME | CFG_POWER_OF_TWO, "64",
 	 RANGE(1, 1024), FIELD(limits.max_inflight),

@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define LISTEN_BACKLOG 64
+
 int ctl_api_open(
 	struct ctl_api *api, const struct cfg_settings *settings, char *error, size_t error_bytes
 )
@@ -48,7 +50,7 @@ int ctl_api_open(
 	/* The mode is there before the socket: nobody else can slip in between. */
 	mode_t before = umask(0177);
 	bool open = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-		    listen(fd, CTL_API_CONNECTIONS) == 0;
+		    listen(fd, LISTEN_BACKLOG) == 0;
 	int result = open ? 0 : -errno;
 	umask(before);
 	if (!open) {

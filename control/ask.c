@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -28,9 +29,12 @@ static int open_connection(const struct cfg_settings *settings)
 	if (length >= (int)sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, (size_t)length + 1);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* Bounds the wait for a place in the queue of a control that does not accept. */
+	struct timeval patience = {.tv_sec = 2};
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		int result = -errno;
 		close(fd);
@@ -52,7 +56,7 @@ static char *read_all(int fd, size_t *bytes)
 		if (now_ns >= deadline_ns)
 			break;
 		poll(&wait, 1, (int)((deadline_ns - now_ns) / 1000000) + 1);
-		ssize_t got = read(fd, text + used, room - used);
+		ssize_t got = recv(fd, text + used, room - used, MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (got < 0)

@@ -20,6 +20,9 @@ void ctl_attach_init(struct ctl_attach *attach, const struct cfg_settings *setti
 
 void ctl_attach_close(struct ctl_attach *attach)
 {
+	/* Down at once, not only when the last beat has become old. */
+	if (attach->shm)
+		dp_shm_store(&attach->shm->attach.control_heartbeat_ns, 0);
 	dp_shm_detach(attach->shm);
 	attach->shm = NULL;
 	attach->command_ring = attach->event_ring = NULL;
@@ -52,6 +55,7 @@ static void ask(struct ctl_attach *attach, uint64_t now_ns)
 	attach->silent = false;
 	attach->state = CTL_ASKING;
 	dp_shm_store(&part->control_pid, (uint64_t)getpid());
+	dp_shm_store(&part->control_heartbeat_ns, now_ns);
 	/* Release: the dataplane that sees the wish sees whose it is. */
 	__atomic_store_n(&part->wanted, attach->generation, __ATOMIC_RELEASE);
 }

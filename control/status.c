@@ -200,10 +200,14 @@ static void draw_mode(const json_t *tree, FILE *to)
 		    strcmp(cli_get_text(tree, "mode"), "halted") != 0;
 	fprintf(to, "node       %s", cli_get_text(tree, "node"));
 	fprintf(to, " (cluster %s)\n", cli_get_text(tree, "cluster"));
+	/* A standby has only one mode, of the same name. */
+	const char *role = cli_get_text(tree, "role"), *mode = cli_get_text(tree, "mode");
+	bool same = strcmp(role, mode) == 0;
 	fprintf(to,
-		"role       %s, %s%s",
-		cli_get_text(tree, "role"),
-		cli_get_text(tree, "mode"),
+		"role       %s%s%s%s",
+		role,
+		same ? "" : ", ",
+		same ? "" : mode,
 		calm ? "" : ": SERVES NOBODY");
 	if (json_is_string(json_object_get(change, "at"))) {
 		ctl_duration_text(cli_get(change, "age_ns"), text);

@@ -22,6 +22,12 @@ void dp_clock_start(void);
 uint64_t dp_clock_monotonic_ns(void); /* CLOCK_MONOTONIC, a system call at worst */
 uint64_t dp_clock_unix_ns(void);
 
+/* 0 when to is before from: the two may have been read on different cores, or out of order. */
+static inline uint64_t dp_elapsed_ns(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
 static inline uint64_t dp_now_ns(void)
 {
 	uint64_t cycles = rte_rdtsc() - dp_clock.base_cycles;

@@ -9,42 +9,115 @@
 
 #include <stdint.h>
 
-#define DP_INGRESS_COUNTERS(X)                                                                    \
-	X(frames)                                                                                 \
-	X(bytes)                                                                                  \
-	X(requests) X(handed_on) X(arp_answered) X(icmp_answered) X(checksum_unverified           \
-	) X(drop_runt) X(drop_multi_segment) X(drop_foreign_mac) X(drop_foreign_ethertype         \
-	) X(drop_arp_other) X(drop_ip_header) X(drop_ip_options) X(drop_ip_fragment)              \
-		X(drop_ip_checksum) X(drop_ip_length) X(drop_foreign_ip) X(drop_foreign_protocol) \
-			X(drop_icmp_other) X(drop_foreign_udp_port) X(drop_udp_length)            \
-				X(drop_udp_checksum) X(drop_framing) X(drop_unknown_template)     \
-					X(drop_source_address) X(bad_request) X(inbox_full)
+/* One to a line, as the formatter would not keep them. */
+/* clang-format off */
+#define DP_INGRESS_COUNTERS(X) \
+	X(frames) \
+	X(bytes) \
+	X(requests) \
+	X(handed_on) \
+	X(refused_whole) \
+	X(arp_answered) \
+	X(icmp_answered) \
+	X(checksum_unverified) \
+	X(drop_runt) \
+	X(drop_multi_segment) \
+	X(drop_foreign_mac) \
+	X(drop_foreign_ethertype) \
+	X(drop_arp_other) \
+	X(drop_ip_header) \
+	X(drop_ip_options) \
+	X(drop_ip_fragment) \
+	X(drop_ip_checksum) \
+	X(drop_ip_length) \
+	X(drop_foreign_ip) \
+	X(drop_foreign_protocol) \
+	X(drop_icmp_other) \
+	X(drop_foreign_udp_port) \
+	X(drop_udp_length) \
+	X(drop_udp_checksum) \
+	X(drop_framing) \
+	X(drop_unknown_template) \
+	X(drop_source_address) \
+	X(bad_request) \
+	X(inbox_full)
 
-#define DP_SEQUENCER_COUNTERS(X)                                                                   \
-	X(updates)                                                                                 \
-	X(reads)                                                                                   \
-	X(repeats) X(sessions_opened) X(sessions_closed) X(session_repeats) X(refused_not_primary  \
-	) X(refused_busy_window) X(refused_busy_side) X(refused_busy_sessions) X(refused_forgotten \
-	) X(refused_overloaded) X(frames_sent) X(frames_received) X(bytes_sent) X(bytes_received   \
-	) X(tx_full) X(tx_no_mbuf) X(control_commands) X(control_dropped) X(drop_foreign_mac       \
-	) X(drop_foreign_ethertype) X(drop_multi_segment) X(drop_short) X(drop_bad_version         \
-	) X(drop_other_cluster) X(drop_reflected) X(drop_own_id) X(drop_bad_node                   \
-	) X(drop_bad_length) X(drop_bad_crc) X(drop_bad_type) X(drop_bad_body) X(drop_bad_entry    \
-	) X(bad_appended_entry) X(core_frames_taken) X(core_entries_sent) X(core_entries_resent)   \
-		X(core_entries_duplicate) X(core_entries_out_of_order) X(core_entries_no_room)     \
-			X(core_naks_sent) X(core_naks_received) X(core_tail_timeouts)              \
-				X(core_dropped_epoch_stale) X(core_dropped_epoch_higher)           \
-					X(core_dropped_other_life) X(core_dropped_no_link)         \
-						X(core_dropped_bad_ack) X(core_dropped_wrong_role) \
-							X(core_own_gaps) X(core_times_blocked)
+#define DP_SEQUENCER_COUNTERS(X) \
+	X(updates) \
+	X(reads) \
+	X(repeats) \
+	X(sessions_opened) \
+	X(sessions_closed) \
+	X(session_repeats) \
+	X(refused_not_primary) \
+	X(refused_busy_window) \
+	X(refused_busy_side) \
+	X(refused_busy_sessions) \
+	X(refused_forgotten) \
+	X(refused_overloaded) \
+	X(frames_sent) \
+	X(frames_received) \
+	X(bytes_sent) \
+	X(bytes_received) \
+	X(tx_full) \
+	X(tx_no_mbuf) \
+	X(control_commands) \
+	X(control_dropped) \
+	X(drop_foreign_mac) \
+	X(drop_foreign_ethertype) \
+	X(drop_multi_segment) \
+	X(drop_short) \
+	X(drop_bad_version) \
+	X(drop_other_cluster) \
+	X(drop_reflected) \
+	X(drop_own_id) \
+	X(drop_bad_node) \
+	X(drop_bad_length) \
+	X(drop_bad_crc) \
+	X(drop_bad_type) \
+	X(drop_bad_body) \
+	X(drop_bad_entry) \
+	X(bad_appended_entry) \
+	X(core_frames_taken) \
+	X(core_entries_sent) \
+	X(core_entries_resent) \
+	X(core_entries_duplicate) \
+	X(core_entries_out_of_order) \
+	X(core_entries_no_room) \
+	X(core_naks_sent) \
+	X(core_naks_received) \
+	X(core_tail_timeouts) \
+	X(core_dropped_epoch_stale) \
+	X(core_dropped_epoch_higher) \
+	X(core_dropped_other_life) \
+	X(core_dropped_no_link) \
+	X(core_dropped_bad_ack) \
+	X(core_dropped_wrong_role) \
+	X(core_own_gaps) \
+	X(core_times_blocked)
 
-#define DP_WORKER_COUNTERS(X) X(applied) X(reads) X(repeats) X(answers) X(answer_missing) X(markers)
+#define DP_WORKER_COUNTERS(X) \
+	X(applied) \
+	X(reads) \
+	X(repeats) \
+	X(answers) \
+	X(answer_missing) \
+	X(markers)
 
 /* Of each agent that sends answers: ingress, sequencer and every worker. */
-#define DP_REPLY_COUNTERS(X) X(messages) X(datagrams) X(tx_full) X(tx_no_mbuf)
+#define DP_REPLY_COUNTERS(X) \
+	X(messages) \
+	X(datagrams) \
+	X(tx_full) \
+	X(tx_no_mbuf)
 
-#define DP_LCORE_COUNTERS(X) X(rounds) X(busy_rounds) X(work) X(longest_round_ns)
+#define DP_LCORE_COUNTERS(X) \
+	X(rounds) \
+	X(busy_rounds) \
+	X(work) \
+	X(longest_round_ns)
 
+/* clang-format on */
 #define DP_COUNTER_FIELD(name) uint64_t name;
 
 struct dp_ingress_counters {

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_ARGS 96
 #define MIB (1024ull * 1024)
@@ -427,6 +428,9 @@ int dp_eal_start(
 		);
 		return -rc;
 	}
+	/* Neither way of starting puts anything into it, and a killed process could not remove it.
+	 */
+	rmdir(rte_eal_get_runtime_dir());
 	if (rte_eal_mp_remote_launch(name_thread, NULL, SKIP_MAIN) == 0)
 		rte_eal_mp_wait_lcore();
 	return 0;

@@ -69,6 +69,12 @@ static void answer_marked(
 			dp_replies_opened(&ingress->replies, client, &opened);
 			ingress->counters->bad_request++;
 			break;
+		case DP_MARK_BAD_TEMPLATE:
+			answer_bad_update(
+				ingress, client, sf_load64(block), sf_load64(block + 8), 0
+			);
+			ingress->counters->drop_unknown_template++;
+			break;
 		case DP_MARK_UNKNOWN:
 			ingress->counters->drop_unknown_template++;
 			break;
@@ -161,10 +167,9 @@ receive_udp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t ip_bytes
 	}
 	if (unlikely(datagram.marked > 0)) {
 		answer_marked(ingress, &client, data, &datagram);
-		if (datagram.marked == datagram.messages) {
-			rte_pktmbuf_free(mbuf); /* counted message by message */
-			return;
-		}
+		drop = &counters->refused_whole;
+		if (datagram.marked == datagram.messages)
+			goto dropped;
 	}
 	/* The mbuf ends where the datagram ends: whoever walks it needs no other length. */
 	mbuf->data_len = (uint16_t)(DP_HEADERS_BYTES + udp_bytes);

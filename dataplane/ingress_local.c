@@ -6,18 +6,9 @@
 #include "dataplane/ingress.h"
 
 #include <rte_arp.h>
-#include <rte_ethdev.h>
 #include <rte_icmp.h>
 
 #include <string.h>
-
-static void send_one(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
-{
-	if (dp_port_tx(ingress->port, ingress->replies.queue, &mbuf, 1) != 1) {
-		ingress->replies.counters->tx_full++;
-		rte_pktmbuf_free(mbuf);
-	}
-}
 
 static bool is_ours(const struct dp_ingress *ingress, uint32_t ip)
 {
@@ -47,7 +38,7 @@ void dp_ingress_arp(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
 	ether->dst_addr = arp->arp_data.arp_tha;
 	ether->src_addr = ingress->port->mac;
 	ingress->counters->arp_answered++;
-	send_one(ingress, mbuf);
+	dp_replies_send(&ingress->replies, &mbuf, 1);
 }
 
 /* Tells everybody on the client network where an address of ours is. */
@@ -78,7 +69,7 @@ static void announce(struct dp_ingress *ingress, uint32_t ip)
 				.arp_tip = ip,
 			},
 	};
-	send_one(ingress, mbuf);
+	dp_replies_send(&ingress->replies, &mbuf, 1);
 }
 
 void dp_ingress_announce(struct dp_ingress *ingress)
@@ -94,8 +85,12 @@ void dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t
 	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ether + 1);
 	struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)(ip + 1);
 	/* The sum over a sound message with its checksum is all ones. */
-	if (ip_bytes < sizeof(*ip) + sizeof(*icmp) || icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST ||
-	    icmp->icmp_code != 0 || rte_raw_cksum(icmp, ip_bytes - sizeof(*ip)) != 0xffff) {
+	uint32_t source = rte_be_to_cpu_32(ip->src_addr);
+	bool answerable = source != 0 && source < RTE_IPV4(224, 0, 0, 0) &&
+			  !rte_is_multicast_ether_addr(&ether->src_addr);
+	if (!answerable || ip_bytes < sizeof(*ip) + sizeof(*icmp) ||
+	    icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code != 0 ||
+	    rte_raw_cksum(icmp, ip_bytes - sizeof(*ip)) != 0xffff) {
 		ingress->counters->drop_icmp_other++;
 		rte_pktmbuf_free(mbuf);
 		return;
@@ -115,5 +110,5 @@ void dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t
 	mbuf->pkt_len = mbuf->data_len;
 	mbuf->ol_flags = 0;
 	ingress->counters->icmp_answered++;
-	send_one(ingress, mbuf);
+	dp_replies_send(&ingress->replies, &mbuf, 1);
 }

@@ -13,7 +13,22 @@
 
 #define INBOX_SLOTS 1024
 #define SPARE_MBUFS 4096
-#define MARK_ELEMENTS 64 /* digest marks that may wait in a ring */
+
+/* A TX queue per lcore; kernel-backed devices have their queues in pairs, and with memif it is the
+ * other end that decides how many there are: a client with one receives nothing from the others. */
+static uint32_t client_tx_queues(const struct cfg_settings *settings)
+{
+	switch (settings->client.port.kind) {
+	case CFG_DEVICE_AF_PACKET:
+	case CFG_DEVICE_AF_XDP:
+	case CFG_DEVICE_TAP:
+	case CFG_DEVICE_MEMIF_SERVER:
+	case CFG_DEVICE_MEMIF_CLIENT:
+		return settings->client.rx_queues;
+	default:
+		return settings->lcore_count;
+	}
+}
 
 void dp_node_port_needs(
 	const struct cfg_settings *settings,
@@ -21,7 +36,7 @@ void dp_node_port_needs(
 	struct dp_port_needs *replication
 )
 {
-	uint32_t tx_queues = settings->lcore_count;
+	uint32_t tx_queues = client_tx_queues(settings);
 	*client = (struct dp_port_needs){
 		.name = "client",
 		.owner = settings->node.name,
@@ -143,6 +158,24 @@ static void place_agents(struct dp_node *node, enum cfg_idle auto_idle)
 
 /* --- Agents --- */
 
+static void init_replies(
+	struct dp_node *node,
+	struct dp_replies *replies,
+	uint32_t lcore,
+	struct dp_reply_counters *counters
+)
+{
+	uint32_t queues = client_tx_queues(node->settings);
+	dp_replies_init(
+		replies,
+		&node->client,
+		(uint16_t)(lcore % queues),
+		node->settings->lcore_count > queues ? &node->client_tx_lock : NULL,
+		node->settings->client.udp_port,
+		counters
+	);
+}
+
 static int
 create_ingresses(struct dp_node *node, const struct dp_model *model, int received_ns_offset)
 {
@@ -170,13 +203,7 @@ create_ingresses(struct dp_node *node, const struct dp_model *model, int receive
 		ingress->announce_ns = i == 0 ? 0 : UINT64_MAX;
 		ingress->counters = &shm->counters;
 		dp_request_limits_init(&ingress->limits, model, settings->limits.max_payload_bytes);
-		dp_replies_init(
-			&ingress->replies,
-			&node->client,
-			(uint16_t)lcore,
-			settings->client.udp_port,
-			&shm->replies
-		);
+		init_replies(node, &ingress->replies, lcore, &shm->replies);
 		if (lcore != lcore_of_sequencer(settings)) {
 			ingress->inbox.ring = make_ring(node, "in", i, sizeof(void *), INBOX_SLOTS);
 			if (ingress->inbox.ring == NULL)
@@ -192,7 +219,9 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	struct dp_worker *worker = &node->workers[index];
 	struct dp_shm_worker *shm = dp_shm_worker(node->shm, index);
 	/* Everything that can be under way at once fits, so a push never fails. */
-	uint32_t elements = settings->arena.slots + settings->arena.side_slots + MARK_ELEMENTS;
+	uint32_t marks = settings->arena.slots / settings->assets.digest_interval + 2;
+	uint32_t elements =
+		settings->arena.slots + settings->arena.side_slots + marks + DP_ASKED_MARKS;
 	uint32_t side_payload = settings->limits.max_payload_bytes;
 	struct dp_shard_config config = {
 		.model = model,
@@ -226,13 +255,7 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	if (worker->side == NULL || worker->held == NULL || shard == NULL)
 		return -ENOMEM;
 	dp_shard_init(&worker->shard, &config, shard);
-	dp_replies_init(
-		&worker->replies,
-		&node->client,
-		(uint16_t)lcore_of_worker(settings, index),
-		settings->client.udp_port,
-		&shm->replies
-	);
+	init_replies(node, &worker->replies, lcore_of_worker(settings, index), &shm->replies);
 	return 0;
 }
 
@@ -321,11 +344,10 @@ static int create_sequencer(struct dp_node *node, int received_ns_offset)
 			},
 		.mark_interval = settings->assets.digest_interval,
 	};
-	dp_replies_init(
+	init_replies(
+		node,
 		&sequencer->replies,
-		&node->client,
-		(uint16_t)lcore_of_sequencer(settings),
-		settings->client.udp_port,
+		lcore_of_sequencer(settings),
 		&node->shm->sequencer_replies
 	);
 	return 0;
@@ -395,6 +417,20 @@ int dp_node_create(
 		);
 		return -ENOENT;
 	}
+	uint32_t frame_bytes =
+		REP_FRAME_HEADER_BYTES + rep_entry_bytes(settings->limits.max_payload_bytes);
+	if (frame_bytes > replication->mtu_bytes) {
+		snprintf(
+			error,
+			error_bytes,
+			"an entry with limits.max_payload = %u makes a frame of %u bytes, more "
+			"than the replication port's MTU of %u",
+			settings->limits.max_payload_bytes,
+			frame_bytes,
+			replication->mtu_bytes
+		);
+		return -EMSGSIZE;
+	}
 	int result = create_agents(node, model, auto_idle);
 	if (result < 0) {
 		snprintf(
@@ -408,13 +444,24 @@ int dp_node_create(
 	return result;
 }
 
+/* With the datagrams that nobody will take any more. */
+static void free_inbox(struct dp_inbox *inbox)
+{
+	struct rte_mbuf *mbuf;
+	rte_pktmbuf_free_bulk(inbox->mbufs, inbox->count);
+	inbox->count = 0;
+	while (inbox->ring != NULL && rte_ring_sc_dequeue(inbox->ring, (void **)&mbuf) == 0)
+		rte_pktmbuf_free(mbuf);
+	rte_ring_free(inbox->ring);
+}
+
 void dp_node_destroy(struct dp_node *node)
 {
 	const struct cfg_settings *settings = node->settings;
 	for (uint32_t i = 0; node->workers && i < settings->workers; i++)
 		rte_ring_free(node->workers[i].ring);
 	for (uint32_t i = 0; node->ingresses && i < settings->client.rx_queues; i++)
-		rte_ring_free(node->ingresses[i].inbox.ring);
+		free_inbox(&node->ingresses[i].inbox);
 	for (uint32_t i = 0; i < node->mapping_count; i++)
 		munmap(node->mappings[i].memory, node->mappings[i].bytes);
 	node->mapping_count = 0;

@@ -2,7 +2,7 @@
 #include "dataplane/port.h"
 
 #include "config/bytes.h"
-#include "config/port_text.h"
+#include "config/devices.h"
 #include "dataplane/port_private.h"
 
 #include <rte_dev.h>
@@ -167,15 +167,16 @@ static int check_queues(
 	size_t error_bytes
 )
 {
+	char device[CFG_TEXT_BYTES + 32];
+	cfg_format_device(config, device, sizeof(device));
 	if (needs->rx_queues > info->max_rx_queues || needs->tx_queues > info->max_tx_queues)
 		return fail(
 			EINVAL,
 			needs,
 			error,
 			error_bytes,
-			"%s:%s has %u receive and %u transmit queues, %u and %u are needed",
-			cfg_device_name(config->kind),
-			config->device,
+			"%s has %u receive and %u transmit queues, %u and %u are needed",
+			device,
 			info->max_rx_queues,
 			info->max_tx_queues,
 			needs->rx_queues,
@@ -193,7 +194,7 @@ static int check_queues(
 			error_bytes,
 			"%s has as many transmit as receive queues; %u receive and %u transmit "
 			"queues are needed",
-			cfg_device_name(config->kind),
+			device,
 			needs->rx_queues,
 			needs->tx_queues
 		);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "config/bytes.h"
-#include "config/port_text.h"
+#include "config/devices.h"
 #include "dataplane/port_private.h"
 
 #include <rte_bus.h>

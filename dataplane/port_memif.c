@@ -15,9 +15,11 @@
  * reads closed; the thread sets closed and then reads the busy flags; both sequentially consistent,
  * so one of them sees the other.
  */
+#include "config/bytes.h"
 #include "dataplane/port_private.h"
 
 #include <rte_lcore.h>
+#include <rte_log.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -33,10 +35,19 @@
 
 /* Of the memif protocol: every control message has 128 bytes and begins with its type. */
 #define MESSAGE_BYTES 128
-enum { MESSAGE_CONNECTED = 7, MESSAGE_DISCONNECT = 8 };
+enum {
+	MESSAGE_ADD_REGION = 4, /* u16 index, u64 bytes, without padding */
+	MESSAGE_ADD_RING = 5,	/* u16 flags, u16 index, u16 region, u32 offset, u8 log2 of slots */
+	MESSAGE_CONNECT = 6,
+	MESSAGE_CONNECTED = 7,
+	MESSAGE_DISCONNECT = 8,
+};
+#define RING_HEADER_BYTES 256 /* at most */
+#define DESCRIPTOR_BYTES 16
 
 #define RETRY_MS 20
 #define HANDSHAKE_MS 2000
+#define HANG_UP_MS 5000
 
 struct busy_flag {
 	_Alignas(RTE_CACHE_LINE_SIZE) uint32_t busy; /* written by the queue's lcore */
@@ -47,10 +58,14 @@ struct dp_port_gate {
 	bool stop;				       /* written by dp_memif_stop */
 	uint16_t port_id;
 	bool server;
-	bool started; /* the DPDK port is; thread only */
-	int listener; /* server: where peers come; else -1 */
-	int peer;     /* connection to the peer, -1: none */
-	int driver;   /* connection to the driver, -1: none */
+	bool started;	     /* the DPDK port is; thread only */
+	int listener;	     /* server: where peers come; else -1 */
+	uint32_t room_bytes; /* of our mbufs */
+	uint64_t peer_bytes; /* server: memory that the peer offers in this handshake */
+	uint64_t most_bytes; /* server: what its rings need at our MTU */
+	bool complained;     /* once is enough, it comes again and again */
+	int peer;	     /* connection to the peer, -1: none */
+	int driver;	     /* connection to the driver, -1: none */
 	pthread_t thread;
 	struct sockaddr_un public_address;
 	struct sockaddr_un private_address;
@@ -232,9 +247,35 @@ static bool join(struct dp_port_gate *gate)
 	return gate->driver >= 0;
 }
 
+/* A client says how large the buffers are, and the driver of 22.11 copies a whole buffer into an
+ * mbuf without asking for the mbuf's room: a peer with a larger MTU must not get as far as CONNECT.
+ * The sum of what it offers is compared with what its rings need at our MTU. */
+static bool peer_fits(struct dp_port_gate *gate, uint16_t type, const uint8_t *message)
+{
+	if (!gate->server)
+		return true;
+	if (type == MESSAGE_ADD_REGION) {
+		uint64_t bytes = sf_load64(message + 4);
+		gate->peer_bytes += sf_min64(bytes, 1ull << 40);
+	} else if (type == MESSAGE_ADD_RING) {
+		uint64_t slots = 1ull << (message[12] & 15);
+		gate->most_bytes +=
+			RING_HEADER_BYTES + slots * (DESCRIPTOR_BYTES + gate->room_bytes);
+	} else if (type == MESSAGE_CONNECT && gate->peer_bytes > gate->most_bytes) {
+		if (!gate->complained)
+			RTE_LOG(ERR,
+				USER1,
+				"memif %s: the peer's MTU is larger than ours, it is not let in\n",
+				gate->public_address.sun_path);
+		gate->complained = true;
+		return false;
+	}
+	return true;
+}
+
 /* Passes one message on, with the descriptors that came with it. Returns its type, 0 when there was
  * none, -1 when the connection has ended or the message is not to be passed on. */
-static int pass_on(int from, int to)
+static int pass_on(struct dp_port_gate *gate, int from, int to)
 {
 	uint8_t message[MESSAGE_BYTES];
 	union {
@@ -258,6 +299,7 @@ static int pass_on(int from, int to)
 		return -1;
 	memcpy(&type, message, sizeof(type));
 	if (bytes == MESSAGE_BYTES && type != MESSAGE_DISCONNECT &&
+	    (from != gate->peer || peer_fits(gate, type, message)) &&
 	    !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
 		header.msg_flags = 0;
 		if (sendmsg(to, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == MESSAGE_BYTES)
@@ -303,6 +345,7 @@ static void serve(struct dp_port_gate *gate)
 	uint64_t deadline_ms = now_ms() + HANDSHAKE_MS;
 	bool connected = false, open = false;
 
+	gate->peer_bytes = gate->most_bytes = 0;
 	while (!stopping(gate)) {
 		/* CONNECTED is the last message, but the driver acts on it in its own thread. */
 		if (connected && !open && driver_says_up(gate)) {
@@ -316,12 +359,32 @@ static void serve(struct dp_port_gate *gate)
 		for (unsigned i = 0; i < 2; i++) {
 			if (!wait[i].revents)
 				continue;
-			int type = pass_on(wait[i].fd, wait[!i].fd);
+			int type = pass_on(gate, wait[i].fd, wait[!i].fd);
 			if (type < 0)
 				return;
 			if (type == MESSAGE_CONNECTED)
 				connected = true;
 		}
+	}
+}
+
+/* Lets the driver disconnect in EAL's interrupt thread, which may still be busy with the handshake
+ * and locks nothing against a stop from here. It closes its end as the last thing. */
+static void hang_up(struct dp_port_gate *gate)
+{
+	struct pollfd wait = {.fd = gate->driver, .events = POLLIN};
+	uint64_t deadline_ms = now_ms() + HANG_UP_MS;
+	uint8_t message[MESSAGE_BYTES];
+
+	if (gate->driver < 0)
+		return;
+	shutdown(gate->driver, SHUT_WR);
+	while (now_ms() < deadline_ms) {
+		if (poll(&wait, 1, RETRY_MS) <= 0)
+			continue;
+		ssize_t bytes = recv(gate->driver, message, sizeof(message), MSG_DONTWAIT);
+		if (bytes == 0 || (bytes < 0 && errno != EAGAIN && errno != EINTR))
+			return;
 	}
 }
 
@@ -335,7 +398,7 @@ static void *run(void *argument)
 		if (gate->peer < 0)
 			continue;
 		gate_close(gate);
-		/* Stopping makes the driver disconnect, in this thread and now. */
+		hang_up(gate);
 		stop_driver(gate);
 		close_fd(&gate->driver);
 		close_fd(&gate->peer);
@@ -444,6 +507,7 @@ int dp_memif_start(
 	gate->server = config->kind == CFG_DEVICE_MEMIF_SERVER;
 	gate->listener = gate->peer = gate->driver = -1;
 	gate->rx_queues = port->rx_queues;
+	gate->room_bytes = dp_port_room_bytes(config);
 	gate->flag_count = flag_count;
 	dp_memif_private_path(config, private_path, sizeof(private_path));
 	fill_address(&gate->public_address, config->device);

@@ -11,6 +11,7 @@ void dp_replies_init(
 	struct dp_replies *replies,
 	const struct dp_port *port,
 	uint16_t queue,
+	rte_spinlock_t *lock,
 	uint16_t udp_port,
 	struct dp_reply_counters *counters
 )
@@ -18,27 +19,39 @@ void dp_replies_init(
 	memset(replies, 0, sizeof(*replies));
 	replies->port = port;
 	replies->queue = queue;
+	replies->lock = lock;
+	replies->frame_bytes = (uint16_t)sf_min64(
+		DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES,
+		sizeof(struct rte_ether_hdr) + port->mtu_bytes
+	);
 	replies->udp_port = rte_cpu_to_be_16(udp_port);
 	replies->counters = counters;
 }
 
-static void send_ready(struct dp_replies *replies)
+void dp_replies_send(struct dp_replies *replies, struct rte_mbuf **mbufs, uint16_t count)
 {
 	uint16_t sent = 0;
-	uint16_t count = replies->ready_count;
+	if (replies->lock)
+		rte_spinlock_lock(replies->lock);
 	while (sent < count) {
 		uint16_t burst = (uint16_t)sf_min64(count - sent, DP_BURST);
-		uint16_t n =
-			dp_port_tx(replies->port, replies->queue, replies->ready + sent, burst);
-		sent += n;
+		uint16_t n = dp_port_tx(replies->port, replies->queue, mbufs + sent, burst);
+		sent = (uint16_t)(sent + n);
 		if (n < burst)
 			break;
 	}
+	if (replies->lock)
+		rte_spinlock_unlock(replies->lock);
 	replies->counters->datagrams += sent;
 	if (unlikely(sent < count)) {
 		replies->counters->tx_full += (uint64_t)(count - sent);
-		rte_pktmbuf_free_bulk(replies->ready + sent, count - sent);
+		rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
 	}
+}
+
+static void send_ready(struct dp_replies *replies)
+{
+	dp_replies_send(replies, replies->ready, replies->ready_count);
 	replies->ready_count = 0;
 }
 
@@ -102,7 +115,7 @@ static bool start(struct dp_replies *replies, uint32_t place, const struct dp_ad
 
 static inline bool has_room(const struct dp_replies *replies, uint32_t place, uint32_t bytes)
 {
-	return replies->open[place]->data_len + bytes <= DP_HEADERS_BYTES + CLI_MAX_DATAGRAM_BYTES;
+	return replies->open[place]->data_len + bytes <= replies->frame_bytes;
 }
 
 /* Another client's datagram, or a full one, stands in the place, or none. */

@@ -2,8 +2,9 @@
  *
  * Answers on their way out. Packets are the cost, not bytes: answers to one client that one poll
  * produced leave in one datagram. Each agent that answers has a struct of its own and uses the TX
- * queue of its lcore. An answer that cannot be sent (no mbuf, TX ring full) is dropped and counted:
- * the client asks again and gets it as a repeat.
+ * queue of its lcore; kernel-backed devices and memif are given as many TX as RX queues (node.c
+ * says why), so there lcores may have to share one, under a lock. An answer that cannot be sent (no
+ * mbuf, TX ring full) is dropped and counted: the client asks again and gets it as a repeat.
  */
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "dataplane/port.h"
 
 #include <rte_mbuf.h>
+#include <rte_spinlock.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,9 +26,11 @@ struct dp_replies {
 	struct dp_reply_counters *counters;
 	const struct dp_port *port;
 	uint16_t queue;
+	rte_spinlock_t *lock; /* NULL, or of a queue that several lcores share */
 	uint16_t ready_count;
-	uint32_t open_mask; /* bit per place of open */
-	uint16_t udp_port;  /* ours, network order */
+	uint16_t frame_bytes; /* no frame is longer */
+	uint32_t open_mask;   /* bit per place of open */
+	uint16_t udp_port;    /* ours, network order */
 	struct dp_address to[DP_REPLIES_OPEN];
 	struct rte_mbuf *open[DP_REPLIES_OPEN];
 	struct rte_mbuf *ready[DP_REPLIES_READY];
@@ -36,6 +40,7 @@ void dp_replies_init(
 	struct dp_replies *replies,
 	const struct dp_port *port,
 	uint16_t queue,
+	rte_spinlock_t *lock,
 	uint16_t udp_port,
 	struct dp_reply_counters *counters
 );
@@ -43,6 +48,9 @@ void dp_replies_init(
 /* Room for a message of exactly this size to this client; NULL when there is no mbuf (counted). */
 uint8_t *
 dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes);
+
+/* Sends frames of the agent's own making on its queue; what does not go is freed and counted. */
+void dp_replies_send(struct dp_replies *replies, struct rte_mbuf **mbufs, uint16_t count);
 
 /* Sends everything. Call at the end of each poll that wrote a message. */
 void dp_replies_flush(struct dp_replies *replies);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define IDS_BYTES 16 /* clientId and requestSeq, first in a block */
+
 void dp_request_limits_init(
 	struct dp_request_limits *limits, const struct dp_model *model, uint16_t max_payload_bytes
 )
@@ -51,8 +53,16 @@ static void check_message(
 		break;
 	case CLI_CLOSE_SESSION:
 		break;
-	default:
+	case CLI_UPDATE_RESPONSE:
+	case CLI_SESSION_OPENED:
+		/* A node's own words are never answered: two nodes would talk for ever. */
 		mark(message, datagram, DP_MARK_UNKNOWN);
+		break;
+	default:
+		mark(message,
+		     datagram,
+		     dp_request_block_bytes(message) >= IDS_BYTES ? DP_MARK_BAD_TEMPLATE
+								  : DP_MARK_UNKNOWN);
 	}
 	datagram->messages++;
 }
@@ -74,11 +84,11 @@ static uint32_t least_block_bytes(uint16_t template_id)
 static void note_broken(const uint8_t *message, uint32_t bytes, struct dp_datagram *datagram)
 {
 	datagram->broken = true;
-	if (bytes < sizeof(struct cli_header) + 16)
+	if (bytes < sizeof(struct cli_header) + IDS_BYTES)
 		return;
 	if (dp_request_template(message) != CLI_UPDATE_REQUEST ||
 	    sf_load16(message + offsetof(struct cli_header, schema_id)) != CLI_SCHEMA_ID ||
-	    sf_load16(message) < 16)
+	    sf_load16(message) < IDS_BYTES)
 		return;
 	const uint8_t *block = dp_request_block(message);
 	datagram->broken_has_ids = true;

@@ -21,7 +21,8 @@ enum dp_mark {
 	DP_MARK_UNKNOWN = 0xfff0,    /* a template we do not know: no answer is possible */
 	DP_MARK_BAD_UPDATE = 0xfff1, /* answer BAD_REQUEST */
 	DP_MARK_BAD_OPEN = 0xfff2,
-	DP_MARK_READ = 0xfff3, /* a good UpdateRequest with the read-only flag */
+	DP_MARK_READ = 0xfff3,	       /* a good UpdateRequest with the read-only flag */
+	DP_MARK_BAD_TEMPLATE = 0xfff4, /* as UNKNOWN, but its first words may be answered */
 };
 
 struct dp_request_limits {

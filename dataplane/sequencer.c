@@ -8,7 +8,9 @@
 #define STATUS_INTERVAL_NS 1000000ull
 #define REQUEST_DATAGRAMS 64 /* of one inbox in one poll */
 
-/* The sequence that every worker is past: its slot and all before may be used again. */
+/* The sequence that every worker is past: its slot and all before may be used again. Never falls:
+ * a worker that had nothing to do for long is past all that others got meanwhile, also when it then
+ * gets an entry (else the room of the arena, a difference from here, would wrap). */
 static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 {
 	uint64_t passed = sequencer->last_appended;
@@ -16,9 +18,14 @@ static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 		struct dp_worker *worker = &sequencer->workers[i];
 		/* Acquire: pairs with the worker's release; its uses of the slots are over. */
 		uint64_t done = __atomic_load_n(&worker->done_sequence, __ATOMIC_ACQUIRE);
-		/* A worker that has done all that it was given holds nothing up. */
-		if (done < worker->pushed_sequence && done < passed)
-			passed = done;
+		/* Relaxed: a count by itself. */
+		uint64_t marks = __atomic_load_n(&worker->marks_done, __ATOMIC_RELAXED);
+		/* A worker that has done all that it was given holds nothing up. Marks count, so
+		 * that no more of them wait than a ring has room for (node.c). */
+		if (done >= worker->pushed_sequence && marks == sequencer->marks_pushed)
+			done = sequencer->last_appended;
+		worker->passed_sequence = sf_max64(worker->passed_sequence, done);
+		passed = sf_min64(passed, worker->passed_sequence);
 	}
 	return passed;
 }
@@ -104,7 +111,9 @@ static void record_acknowledged(struct dp_sequencer *sequencer)
 			&sequencer->bursts[sequencer->burst_tail % DP_BURST_LOG];
 		if (burst->last_sequence > sequencer->core.acked)
 			break;
-		sf_histogram_record(histogram, sequencer->now_ns - burst->sent_ns, burst->count);
+		sf_histogram_record(
+			histogram, dp_elapsed_ns(burst->sent_ns, sequencer->now_ns), burst->count
+		);
 		sequencer->burst_tail++;
 	}
 }
@@ -113,7 +122,9 @@ static void record_sent(struct dp_sequencer *sequencer, uint32_t count)
 {
 	uint64_t sent_ns = dp_now_ns();
 	sf_histogram_record(
-		dp_shm_histogram(sequencer->shm, DP_STAGE_SENT), sent_ns - sequencer->now_ns, count
+		dp_shm_histogram(sequencer->shm, DP_STAGE_SENT),
+		dp_elapsed_ns(sequencer->now_ns, sent_ns),
+		count
 	);
 	/* A log that is full for once only misses some samples. */
 	if (sequencer->burst_head - sequencer->burst_tail == DP_BURST_LOG)
@@ -170,7 +181,9 @@ unsigned dp_sequencer_poll(void *agent)
 	struct dp_sequencer *sequencer = agent;
 	struct rte_mbuf *mbufs[DP_BURST];
 	uint16_t received = dp_port_rx(sequencer->port, sequencer->port_queue, mbufs, DP_BURST);
-	sequencer->now_ns = dp_now_ns();
+	/* The core's time never falls, whatever the counter does on the way to another core (T08).
+	 */
+	sequencer->now_ns = sf_max64(sequencer->now_ns, dp_now_ns());
 	uint32_t frames = received > 0 ? dp_sequencer_decode(sequencer, mbufs, received) : 0;
 
 	rep_intake_begin(

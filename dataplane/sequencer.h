@@ -64,6 +64,7 @@ struct dp_sequencer {
 	uint64_t last_appended;		   /* entries up to here are the workers' */
 	uint64_t status_due_ns;
 	uint64_t control_generation;
+	uint64_t marks_pushed; /* to each worker */
 	struct rep_frame frames[DP_BURST];
 	uint64_t burst_head, burst_tail;
 	struct dp_burst_mark bursts[DP_BURST_LOG];

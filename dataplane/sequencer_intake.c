@@ -36,14 +36,8 @@ void dp_sequencer_push_flush(struct dp_sequencer *sequencer)
 
 void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest)
 {
-	struct dp_shm_marks *marks = &sequencer->shm->session_marks;
-	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
-	dp_shm_store(&mark->sequence, 0);
-	/* Release fence, then release store: as in worker.c, write_mark. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	dp_shm_store(&mark->sum, session_digest);
-	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
-	marks->next++;
+	dp_shm_marks_add(&sequencer->shm->session_marks, sequence, session_digest);
+	sequencer->marks_pushed++;
 	for (uint32_t i = 0; i < sequencer->worker_count; i++)
 		dp_sequencer_push(sequencer, i, DP_ELEMENT_MARK | sequence);
 }
@@ -314,6 +308,8 @@ static void take_open(
 			taken = rep_intake_open(&sequencer->intake, nonce, &detail);
 		} else {
 			sequencer->counters->refused_busy_sessions++;
+			refuse_open(sequencer, client, nonce, CLI_BUSY);
+			return;
 		}
 	}
 	if (taken == REP_TAKEN) {
@@ -399,7 +395,8 @@ void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf
 		sf_histogram_run_add(
 			&sequencer->sequenced,
 			dp_shm_histogram(sequencer->shm, DP_STAGE_SEQUENCED),
-			sequencer->now_ns - received_ns,
+			/* An ingress on another lcore may have stamped it after this poll began. */
+			dp_elapsed_ns(received_ns, sequencer->now_ns),
 			sequencer->intake.pending - before
 		);
 }

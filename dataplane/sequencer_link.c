@@ -189,6 +189,8 @@ static bool send_data_frame(struct out *out, const struct rep_send *send, uint64
 		count++;
 		(*sequence)++;
 	}
+	/* Any one entry fits (node.c), so each frame takes the range further. */
+	CHECK(count > 0);
 	rep_core_header(&sequencer->core, send, sequencer->now_ns, header);
 	rep_frame_seal_data(header, count, used, crc);
 	put(out, mbuf, header);

@@ -103,7 +103,7 @@ static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_messag
 {
 	struct dp_shm_message done = *command;
 	done.type = DP_EVENT_DONE;
-	done.value = sequencer->core.last_sequence;
+	done.value = sequencer->last_appended;
 	done.at = dp_clock_unix_ns();
 	switch (command->type) {
 	case DP_COMMAND_PING:
@@ -123,6 +123,19 @@ static void carry_out(struct dp_sequencer *sequencer, const struct dp_shm_messag
 	}
 	sequencer->counters->control_commands++;
 	answer(sequencer, &done);
+}
+
+/* Control may ask faster than workers answer: then its commands wait in their ring. */
+static bool may_mark(const struct dp_sequencer *sequencer)
+{
+	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
+		/* Relaxed: a count by itself. */
+		uint64_t done =
+			__atomic_load_n(&sequencer->workers[i].marks_done, __ATOMIC_RELAXED);
+		if (sequencer->marks_pushed - done >= DP_ASKED_MARKS)
+			return false;
+	}
+	return true;
 }
 
 static void serve_control(struct dp_sequencer *sequencer)
@@ -147,7 +160,7 @@ static void serve_control(struct dp_sequencer *sequencer)
 		answer(sequencer, &event);
 	}
 	struct rte_ring *commands = ring_at(shm, shm->command_ring_at);
-	for (int i = 0; i < COMMANDS_PER_ROUND; i++) {
+	for (int i = 0; i < COMMANDS_PER_ROUND && may_mark(sequencer); i++) {
 		struct dp_shm_message command;
 		if (rte_ring_sc_dequeue_elem(commands, &command, sizeof(command)) != 0)
 			return;

@@ -134,7 +134,10 @@ int dp_shm_lock(
 		snprintf(error, error_bytes, "cannot create %s: %s", path, strerror(-result));
 		return result;
 	}
-	if (fcntl(*fd, F_OFD_SETLK, &lock) < 0) {
+	if (fcntl(*fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	result = errno == EAGAIN || errno == EACCES ? -EEXIST : -errno;
+	if (result == -EEXIST)
 		snprintf(
 			error,
 			error_bytes,
@@ -143,11 +146,11 @@ int dp_shm_lock(
 			settings->node.name,
 			path
 		);
-		close(*fd);
-		*fd = -1;
-		return -EEXIST;
-	}
-	return 0;
+	else
+		snprintf(error, error_bytes, "cannot lock %s: %s", path, strerror(-result));
+	close(*fd);
+	*fd = -1;
+	return result;
 }
 
 bool dp_shm_locked(const struct cfg_settings *settings, const char *suffix)

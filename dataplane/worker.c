@@ -51,16 +51,11 @@ static void execute_read(struct dp_worker *worker, struct dp_side *side)
 /* Publishes the shard's sums at a sequence: all entries up to it, and none beyond, are applied. */
 static void write_mark(struct dp_worker *worker, uint64_t sequence)
 {
-	struct dp_shm_marks *marks = &worker->shm->marks;
-	struct dp_shm_mark *mark = &marks->marks[marks->next % DP_SHM_MAX_MARKS];
-	dp_shm_store(&mark->sequence, 0);
-	/* Release: a reader that sees the new sum no longer sees the old sequence. */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	dp_shm_store(&mark->sum, worker->shard.assets_digest + worker->shard.answers_digest);
-	/* Release: whoever sees the sequence sees its sum. */
-	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
-	marks->next++;
+	uint64_t sum = worker->shard.assets_digest + worker->shard.answers_digest;
+	dp_shm_marks_add(&worker->shm->marks, sequence, sum);
 	worker->shm->counters.markers++;
+	/* Relaxed: a count by itself. */
+	__atomic_store_n(&worker->marks_done, worker->marks_done + 1, __ATOMIC_RELAXED);
 	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
 }
 
@@ -132,7 +127,7 @@ static inline void answer_entry(
 		.epoch = (uint32_t)worker->commit->epoch,
 	};
 	answer_kept(worker, &meta->client, meta->session, &response);
-	sf_histogram_run_add(times, worker->answered, now_ns - meta->received_ns, 1);
+	sf_histogram_run_add(times, worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
 }
 
 static void answer_side(struct dp_worker *worker, struct dp_side *side)

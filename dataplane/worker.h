@@ -24,6 +24,9 @@
 #define DP_ELEMENT_ANSWER (1ull << 61) /* of a sequence: this node answers the client */
 #define DP_ELEMENT_VALUE (DP_ELEMENT_ANSWER - 1)
 
+/* Digest marks that control asked for and that may wait in a ring. */
+#define DP_ASKED_MARKS 32
+
 /* What a node knows of an entry beyond the entry: one per arena slot. Writer: the sequencer, before
  * the sequence goes into the ring; reader: the entry's worker. */
 struct dp_meta {
@@ -88,10 +91,12 @@ struct dp_worker {
 
 	/* W writes, S reads. */
 	uint64_t done_sequence __attribute__((aligned(64))); /* W needs no slot up to here */
-	uint64_t side_tail; /* places of the side arena that are free again */
+	uint64_t side_tail;  /* places of the side arena that are free again */
+	uint64_t marks_done; /* digest marks written */
 
 	/* S only. */
 	uint64_t pushed_sequence __attribute__((aligned(64)));
+	uint64_t passed_sequence; /* needs no slot up to here, its own entries or others' */
 	uint64_t side_head;
 	uint32_t batch_count;
 	uint64_t batch[DP_BURST];

@@ -3,8 +3,8 @@
  * standfast-relay: stands between two ports of the laboratory and forwards frames both ways, with
  * seeded faults for each direction that can be changed while it runs (relay_control.h).
  */
+#include "config/devices.h"
 #include "config/exit_codes.h"
-#include "config/port_text.h"
 #include "dataplane/eal.h"
 #include "dataplane/idle.h"
 #include "deploy/relay_control.h"
@@ -87,11 +87,11 @@ static bool parse_idle(const char *text, enum cfg_idle *idle)
 
 static bool parse_device(struct options *options, int end, const char *text)
 {
-	char error[512];
+	const char *fault = cfg_parse_device(text, &options->ports[end]);
 
-	options->has_port[end] = cfg_port_parse(text, &options->ports[end], error, sizeof(error));
-	if (!options->has_port[end])
-		fprintf(stderr, "standfast-relay: %s\n", error);
+	options->has_port[end] = fault == NULL;
+	if (fault)
+		fprintf(stderr, "standfast-relay: \"%s\" %s\n", text, fault);
 	return options->has_port[end];
 }
 

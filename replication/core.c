@@ -154,10 +154,13 @@ send_control(struct rep_core *core, struct rep_update *update, bool reads, uint6
 	if (!core->link_up)
 		return;
 	bool answer = core->ack_due || core->echo_due;
+	/* DATA comes first in the list, and a standby acknowledges it at once: reads need no more.
+	 */
+	bool data = update->send_count > 0 && update->send[0].type == REP_FRAME_DATA;
 	bool beat = now_ns - core->last_sent_ns >= interval_ns;
 	if (answer)
 		push(update, REP_FRAME_ACK, 0);
-	else if (reads && update->send_count == 0)
+	else if (reads && !data)
 		push(update, REP_FRAME_HEARTBEAT, REP_FLAG_ECHO);
 	else if (beat && update->send_count == 0)
 		push(update, REP_FRAME_HEARTBEAT, 0);
@@ -184,10 +187,15 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 		for (uint32_t i = 0; i < event->frame_count; i++)
 			receive(core, &event->frames[i], i, update, now_ns);
 		rep_link_judge(core, event->rx_drained, now_ns);
-		if (core->link_up && core->config.role == REP_PRIMARY)
+		if (core->link_up && core->config.role == REP_PRIMARY) {
 			rep_window_send(core, update, now_ns);
-		else if (core->link_up)
+		} else if (core->link_up) {
 			rep_gather_naks(core, update, now_ns);
+			/* Room that workers made after the last acknowledgement must not wait for a
+			 * heartbeat: the primary may stand still for it. */
+			uint64_t limit = core->passed_sequence + core->config.slots;
+			core->ack_due |= limit - core->told_limit >= core->config.slots / 4;
+		}
 		send_control(core, update, event->reads, now_ns);
 	}
 
@@ -252,10 +260,8 @@ void rep_core_header(
 		  (primary ? REP_FLAG_PRIMARY : 0)),
 	};
 	core->last_sent_ns = now_ns;
-	if (core->sample_frame == 0) {
-		core->sample_frame = core->frame_number;
-		core->sample_ns = now_ns;
-	}
+	core->sent_ns[core->frame_number % REP_SENT_TIMES] = now_ns;
+	core->told_limit = header->limit;
 }
 
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)

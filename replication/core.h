@@ -33,6 +33,7 @@
 #define REP_MAX_NAKS 8	      /* gaps named in one step */
 #define REP_MAX_RESENDS 16    /* asked-for ranges that are kept */
 #define REP_CHUNK_ENTRIES 512 /* most entries sent again, or caught up, in one step */
+#define REP_SENT_TIMES 256    /* newest own frames whose echo measures the round trip */
 #define REP_TAIL_ENTRIES 32   /* sent again when the tail's timer fires */
 
 enum rep_role { REP_PRIMARY, REP_STANDBY };
@@ -132,10 +133,9 @@ struct rep_core {
 	uint64_t last_step_ns;
 	uint64_t last_stale_ns;
 
-	/* Round-trip estimate, RFC 6298. */
+	/* Round-trip estimate, RFC 6298, and when each of the newest frames was sent, by number. */
 	uint64_t rtt_ns, rtt_var_ns;
-	uint64_t sample_frame; /* 0: none under way */
-	uint64_t sample_ns;
+	uint64_t sent_ns[REP_SENT_TIMES];
 
 	/* Primary. */
 	uint64_t sent; /* last sequence put on the wire in this link session */
@@ -152,7 +152,10 @@ struct rep_core {
 	uint64_t highest;	 /* newest entry in the arena, gaps or not */
 	uint64_t known_position; /* of the primary: what exists */
 	uint64_t nak_due_ns;	 /* 0: nothing is missing */
-	uint64_t *held;		 /* bit per slot: entry is there, beyond a gap */
+	bool hole_named;	 /* the timer runs for a hole, not only for a missing tail */
+
+	uint64_t told_limit; /* the last that a frame of ours named */
+	uint64_t *held;	     /* bit per slot: entry is there, beyond a gap */
 
 	/* Due at the end of the step. */
 	bool ack_due, hello_due, stale_due, echo_due;
@@ -177,7 +180,7 @@ struct rep_event {
 	const struct rep_frame *frames;
 	uint32_t frame_count;
 	bool rx_drained;	  /* no frame waits in the receive queue any more */
-	bool reads;		  /* reads wait for a fresh echo */
+	bool reads;		  /* a read came with this poll: it wants an echo at once */
 	uint64_t passed_sequence; /* every local consumer is past these slots */
 	uint64_t durable;
 };

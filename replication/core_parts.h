@@ -33,7 +33,7 @@ uint64_t rep_window_deadline_ns(const struct rep_core *core);
 
 /* gather.c */
 /* Entries of another author follow; what waits beyond a gap is an earlier author's. */
-void rep_gather_restart(struct rep_core *core, uint64_t author_incarnation);
+void rep_gather_restart(struct rep_core *core);
 void rep_gather_data(
 	struct rep_core *core,
 	const struct rep_frame *frame,

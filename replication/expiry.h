@@ -24,6 +24,7 @@ void rep_expiry_init(
 	struct rep_expiry *expiry, uint64_t *last_used_ns, uint32_t max_sessions, uint64_t now_ns
 );
 
+/* At every request of a session, its opening included: the index may have been another's. */
 static inline void rep_expiry_touch(struct rep_expiry *expiry, uint32_t session, uint64_t now_ns)
 {
 	expiry->last_used_ns[session] = now_ns;

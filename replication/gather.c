@@ -37,12 +37,11 @@ static void store(struct rep_update *update, uint32_t frame, uint32_t skip, uint
 		(struct rep_store){.frame = frame, .skip = skip, .count = count};
 }
 
-void rep_gather_restart(struct rep_core *core, uint64_t author_incarnation)
+void rep_gather_restart(struct rep_core *core)
 {
 	CHECK(core->last_sequence == 0);
 	memset(core->held, 0, rep_core_memory_bytes(&core->config));
 	core->highest = 0;
-	core->author_incarnation = author_incarnation;
 	core->nak_due_ns = 0;
 }
 
@@ -106,12 +105,16 @@ void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t 
 	bool hole = core->highest > core->last_sequence;
 	if (!hole && core->known_position <= core->last_sequence) {
 		core->nak_due_ns = 0;
+		core->hole_named = false;
 		return;
 	}
 	/* A hole is named at once: the link does not reorder by itself. A missing tail may still be
 	 * under way. */
 	if (core->nak_due_ns == 0)
-		core->nak_due_ns = hole ? now_ns : now_ns + rep_link_rto_ns(core);
+		core->nak_due_ns = now_ns + rep_link_rto_ns(core);
+	if (hole && !core->hole_named)
+		core->nak_due_ns = now_ns;
+	core->hole_named = hole;
 	if (now_ns < core->nak_due_ns)
 		return;
 	core->nak_due_ns = now_ns + rep_link_rto_ns(core);
@@ -123,8 +126,11 @@ void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t 
 	end = sf_min64(end, limit);
 	for (uint32_t named = 0; named < REP_MAX_NAKS && seq <= end; named++) {
 		uint64_t first = seq;
-		while (seq <= end && (seq > core->highest || !is_held(core, seq)))
+		while (seq <= core->highest && !is_held(core, seq))
 			seq++;
+		/* Nothing is held beyond `highest`: the rest is one gap, however long. */
+		if (seq > core->highest || seq > end)
+			seq = end + 1;
 		update->send[update->send_count++] = (struct rep_send){
 			.type = REP_FRAME_NAK,
 			.range = {.first = first, .count = seq - first},

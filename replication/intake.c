@@ -123,6 +123,10 @@ rep_intake_open(struct rep_intake *intake, uint64_t nonce, struct rep_verdict_de
 {
 	if (!rep_core_serves(intake->core))
 		return REP_REFUSED_NOT_PRIMARY;
+	/* The parser has said BAD_REQUEST to 0; what slips through must not reach the CHECK below.
+	 */
+	if (nonce == 0)
+		return REP_REFUSED_FORGOTTEN;
 	detail->session = rep_session_find_nonce(intake->sessions, nonce);
 	if (detail->session != REP_SESSION_NONE) {
 		detail->sequence =

@@ -41,9 +41,9 @@ struct rep_intake {
 				*/
 	uint32_t room;	       /* left in this poll; rep_intake_begin reads it from the core */
 	uint32_t pending;      /* taken in this poll: the next event's submit_count */
-	/* Digest marks: whenever an entry whose sequence is a multiple of the interval (at least
-	 * REP_MAX_PER_POLL) has advanced the table, mark_sequence names it and mark_digest is the
-	 * table's digest right there. The caller takes the mark and sets mark_sequence to 0. */
+	/* Digest marks: whenever an entry whose sequence is a multiple of the interval has advanced
+	 * the table, mark_sequence names it and mark_digest is the table's digest right there. The
+	 * caller looks after each entry, takes the mark and sets mark_sequence to 0. */
 	uint64_t mark_interval; /* 0: none */
 	uint64_t next_mark;	/* no multiple before this one */
 	uint64_t mark_sequence;
@@ -75,7 +75,8 @@ enum rep_taken rep_intake_update(
 	struct rep_verdict_detail *detail
 );
 
-/* A new session; the same nonce again is a REPEAT of the first. BUSY also when the table is full:
+/* A new session; the same nonce again is a REPEAT of the first. nonce is not 0, checked by the
+ * parser (0 is FORGOTTEN here). BUSY also when the table is full:
  * the caller may close an idle session and ask again. The clientId is in the entry, or in the
  * session named by detail. */
 enum rep_taken

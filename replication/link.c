@@ -23,18 +23,32 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 	core->link_up = false;
 	core->resend_count = 0;
 	core->nak_due_ns = 0;
+	core->hole_named = false;
 	wait_for(core, reason);
 }
 
-/* RFC 6298, section 2. */
+uint64_t rep_link_window_ns(const struct rep_core *core)
+{
+	return core->config.heartbeat_interval_ns * core->config.heartbeat_misses;
+}
+
+/* R14: an absence of our own that makes the peer's silence meaningless. */
+static uint64_t own_gap_ns(const struct rep_core *core)
+{
+	return rep_link_window_ns(core) / 4;
+}
+
+/* RFC 6298, section 2. Frame numbers are never used twice, so an echo tells which transmission it
+ * answers (as in QUIC, RFC 9002, section 5), and lost frames leave no trace in the estimate. */
 static void take_sample(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
 {
-	uint64_t rtt = now_ns - core->sample_ns;
+	if (core->frame_number - header->heard_frame >= REP_SENT_TIMES)
+		return;
+	uint64_t rtt = now_ns - core->sent_ns[header->heard_frame % REP_SENT_TIMES];
 	uint64_t age = (uint64_t)header->heard_age_us * 1000;
-	core->sample_frame = 0;
-	/* Longer than the detection window: that was an outage, or our own absence, and as an
-	 * estimate it would keep repair waiting for as long again. */
-	if (rtt > rep_link_window_ns(core))
+	/* Longer than the detection window: that was somebody's absence, and as an estimate it
+	 * would keep repair waiting for as long again. */
+	if (rtt > rep_link_window_ns(core) || now_ns - core->last_step_ns > own_gap_ns(core))
 		return;
 	/* The peer may have kept the echo for a while: that is not the wire's. */
 	rtt = rtt > age ? rtt - age : 0;
@@ -63,8 +77,7 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 	    header->heard_frame <= core->frame_number) {
 		core->peer_heard_frame = header->heard_frame;
 		core->echo_ns = now_ns;
-		if (core->sample_frame != 0 && header->heard_frame >= core->sample_frame)
-			take_sample(core, header, now_ns);
+		take_sample(core, header, now_ns);
 	}
 }
 
@@ -83,7 +96,9 @@ static void meet(struct rep_core *core, uint64_t incarnation)
 static enum rep_reason judge_standby(const struct rep_core *core, const struct rep_hello *hello)
 {
 	if (hello->last_sequence == 0)
-		return core->acked_ever > 0 ? REP_REASON_PEER_LOST_MEMORY : REP_REASON_NONE;
+		return core->acked_ever > 0 && !CANARY(EMPTY_STANDBY_TAKEN)
+			       ? REP_REASON_PEER_LOST_MEMORY
+			       : REP_REASON_NONE;
 	/* One author per epoch makes (epoch, sequence) the identity of an entry. */
 	if (hello->author_incarnation != core->config.incarnation ||
 	    hello->last_sequence > core->last_sequence)
@@ -153,8 +168,11 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_window_restart(core, hello.last_sequence, now_ns);
 		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
 	} else {
-		if (core->author_incarnation != header->source_incarnation)
-			rep_gather_restart(core, header->source_incarnation);
+		if (core->author_incarnation != header->source_incarnation) {
+			if (!CANARY(HELD_OF_OTHER_LIFE))
+				rep_gather_restart(core);
+			core->author_incarnation = header->source_incarnation;
+		}
 		core->known_position = header->position;
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 	}
@@ -196,20 +214,12 @@ void rep_link_goodbye(struct rep_core *core)
 	drop_link(core, REP_REASON_PEER_LEFT);
 }
 
-uint64_t rep_link_window_ns(const struct rep_core *core)
-{
-	return core->config.heartbeat_interval_ns * core->config.heartbeat_misses;
-}
-
 uint64_t rep_link_rto_ns(const struct rep_core *core)
 {
-	return sf_max64(core->config.retransmit_min_ns, core->rtt_ns + 4 * core->rtt_var_ns);
-}
-
-/* R14: an absence of our own that makes the peer's silence meaningless. */
-static uint64_t own_gap_ns(const struct rep_core *core)
-{
-	return rep_link_window_ns(core) / 4;
+	/* A peer that was away makes long samples; a few attempts must still fit the window. */
+	uint64_t most_ns = rep_link_window_ns(core) / 4;
+	uint64_t rto_ns = sf_min64(core->rtt_ns + 4 * core->rtt_var_ns, most_ns);
+	return sf_max64(core->config.retransmit_min_ns, rto_ns);
 }
 
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
@@ -234,13 +244,15 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_PEER_SILENT);
 		return;
 	}
+	/* A peer that died was last heard a little after its last echo: that is not deafness. */
+	bool mute = now_ns - core->heard_ns > window_ns / 2;
 	if (silent || deaf) {
 		/* A primary judges both directions (R4), once the queue is drained. */
 		if (rx_drained)
 			rep_core_set_mode(
 				core,
 				REP_MODE_BLOCKED,
-				silent ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
+				mute ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
 			);
 	} else if (core->mode == REP_MODE_BLOCKED) {
 		bool level = core->acked == core->last_sequence;

@@ -41,9 +41,10 @@ void rep_window_nak(struct rep_core *core, const struct rep_nak *nak)
 	core->stats.naks_received++;
 	/* What is acknowledged by now, or was never sent, needs no repetition. */
 	uint64_t first = sf_max64(nak->first_sequence, core->acked + 1);
-	if (first > core->sent || nak->count == 0)
+	uint64_t passed = first - nak->first_sequence;
+	if (first > core->sent || nak->count <= passed)
 		return;
-	uint64_t count = sf_min64(nak->count, core->sent - first + 1);
+	uint64_t count = sf_min64(nak->count - passed, core->sent - first + 1);
 	for (uint32_t i = 0; i < core->resend_count; i++) {
 		/* A repeated NAK while the range still waits must not double it. */
 		if (core->resends[i].first <= first &&

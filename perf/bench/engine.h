@@ -119,6 +119,7 @@ struct bench_engine {
 	uint32_t cursor;	/* session that sends next */
 	uint32_t *by_client_id; /* hash table of session index + 1 */
 	uint32_t by_client_id_mask;
+	struct bench_session *last_found;
 
 	enum bench_phase phase;
 	uint32_t waiting;     /* requests under way in all sessions */
@@ -127,7 +128,8 @@ struct bench_engine {
 	uint32_t next_asset;  /* reads of the ledger */
 	uint32_t asset_passes;
 	uint64_t random;
-	uint64_t read_limit; /* of 2^32: share of reads */
+	uint64_t read_limit;	       /* of 2^32: share of reads */
+	uint64_t update_sum, read_sum; /* of the messages' constant bytes, for checksums */
 
 	uint64_t start_ns; /* of the run, monotonic */
 	uint64_t start_unix_ns;
@@ -165,10 +167,10 @@ void bench_engine_close(struct bench_engine *e);
  * session or nobody answered the reads before the run. */
 int bench_engine_run(struct bench_engine *e);
 
-/* Steps of it, for tests and instruction counts. */
+/* Steps of it. A round sends what is due, takes what has come, and returns the work done. */
 void bench_engine_begin(struct bench_engine *e, enum bench_phase phase);
-/* Sends what is due, takes what has come; returns the work done. */
 unsigned bench_engine_round(struct bench_engine *e);
+void bench_engine_load(struct bench_engine *e);
 
 uint64_t bench_now_ns(void);
 uint64_t bench_unix_ns(void);
@@ -195,6 +197,7 @@ void bench_give_up(
 	struct bench_engine *e, struct bench_session *s, struct bench_slot *slot, uint64_t now
 );
 void bench_set_target(struct bench_engine *e, uint32_t node, uint64_t now);
+void bench_prepare_sums(struct bench_engine *e);
 void bench_map_client_ids(struct bench_engine *e);
 /* A jittered pause: base doubled per attempt, at most cap, less up to a quarter. */
 uint64_t bench_back_off(struct bench_engine *e, uint64_t base_ns, unsigned attempts, uint64_t cap);

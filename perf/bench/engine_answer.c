@@ -20,13 +20,18 @@ struct answer {
 	uint32_t node;
 };
 
-static struct bench_session *find_session(const struct bench_engine *e, uint64_t client_id)
+/* Answers come in runs of one session. */
+static inline struct bench_session *find_session(struct bench_engine *e, uint64_t client_id)
 {
+	if (__builtin_expect(e->last_found->client_id == client_id && client_id != 0, 1))
+		return e->last_found;
 	uint32_t at = (uint32_t)sf_mix(client_id, 0) & e->by_client_id_mask;
 	for (; e->by_client_id[at] != 0; at = (at + 1) & e->by_client_id_mask) {
 		struct bench_session *s = &e->sessions[e->by_client_id[at] - 1];
-		if (s->client_id == client_id)
+		if (s->client_id == client_id) {
+			e->last_found = s;
 			return s;
+		}
 	}
 	return NULL;
 }
@@ -77,6 +82,8 @@ heard_from_primary(struct bench_engine *e, uint32_t node, uint32_t epoch, uint64
 /* The gap in the answers ends; after a long one all requests go out again at once. */
 static inline void note_progress(struct bench_engine *e, uint64_t now)
 {
+	if (__builtin_expect(now == e->progress_ns, 1))
+		return; /* noted by an earlier answer of this burst */
 	uint64_t gap = bench_elapsed_ns(now, e->progress_ns);
 	e->progress_ns = now;
 	if (gap > e->longest_gap_ns && e->phase >= BENCH_RUNNING)

@@ -41,28 +41,44 @@ static const struct request_message read_template = {
 	.request.flags = CLI_REQUEST_READ_ONLY,
 };
 
-/* Writes a request; returns its bytes. */
-static inline uint32_t put_request(
+/* Appends a request to a datagram. */
+static inline void put_request(
 	const struct bench_engine *e,
 	const struct bench_session *s,
 	const struct bench_slot *slot,
-	uint8_t *at
+	struct bench_datagram *d
 )
 {
-	struct request_message *m = (struct request_message *)at;
-	uint32_t bytes = slot->delta != 0 ? UPDATE_BYTES : READ_BYTES;
+	struct request_message *m = (struct request_message *)(d->bytes + d->length);
+	uint64_t asset_id = e->options->first_asset + slot->asset;
+	uint64_t sum = d->sum;
 
-	if (slot->delta != 0) {
+	if (__builtin_expect(slot->delta != 0, 1)) {
+		int64_t delta = slot->delta;
 		*m = update_template;
-		m->delta = slot->delta;
+		m->delta = delta;
+		d->length += UPDATE_BYTES;
+		sum = bench_sum_add(sum, e->update_sum);
+		sum = bench_sum_add(sum, (uint64_t)delta);
 	} else {
 		memcpy(m, &read_template, READ_BYTES);
+		d->length += READ_BYTES;
+		sum = bench_sum_add(sum, e->read_sum);
 	}
 	m->request.client_id = s->client_id;
+	sum = bench_sum_add(sum, s->client_id);
 	m->request.request_seq = slot->request_seq;
+	sum = bench_sum_add(sum, slot->request_seq);
 	m->request.first_incomplete_seq = s->first_incomplete;
-	m->request.asset_id = e->options->first_asset + slot->asset;
-	return bytes;
+	sum = bench_sum_add(sum, s->first_incomplete);
+	m->request.asset_id = asset_id;
+	d->sum = bench_sum_add(sum, asset_id);
+}
+
+void bench_prepare_sums(struct bench_engine *e)
+{
+	e->update_sum = bench_sum_bytes(&update_template, UPDATE_BYTES);
+	e->read_sum = bench_sum_bytes(&read_template, READ_BYTES);
 }
 
 /* What the plan says a new request is. */
@@ -103,21 +119,9 @@ static bool ledger_read_is_due(struct bench_engine *e)
 	return false;
 }
 
-/* How many requests may be sent now; batch_intended_ns says when they were due. */
-static uint32_t count_due(struct bench_engine *e, uint64_t now)
+/* Open loop: the batch that is due, or what is left of it. */
+static uint32_t batch_due(struct bench_engine *e, uint64_t now)
 {
-	if (e->phase == BENCH_FIRST_READS || e->phase == BENCH_LAST_READS)
-		return ledger_read_is_due(e) ? 1 : 0;
-	if (e->phase != BENCH_RUNNING)
-		return 0;
-	if (e->options->rate == 0) {
-		if (now >= e->stop_sending_ns)
-			e->remaining = 0;
-		uint32_t free = e->outstanding > e->waiting ? e->outstanding - e->waiting : 0;
-		e->batch_intended_ns = now;
-		uint32_t count = free < e->options->batch ? free : e->options->batch;
-		return count < e->remaining ? count : (uint32_t)e->remaining;
-	}
 	if (e->batch_left == 0) {
 		uint64_t due = e->start_ns + (e->due_q10 >> 10);
 		if (due > now || e->remaining == 0)
@@ -128,10 +132,25 @@ static uint32_t count_due(struct bench_engine *e, uint64_t now)
 		}
 		e->batch_intended_ns = due;
 		e->due_q10 += e->step_q10;
-		e->batch_left = e->options->batch < e->remaining ? e->options->batch
-								 : (uint32_t)e->remaining;
+		e->batch_left = (uint32_t)sf_min64(e->options->batch, e->remaining);
 	}
 	return e->batch_left;
+}
+
+/* How many requests may be sent now; batch_intended_ns says when they were due. */
+static uint32_t count_due(struct bench_engine *e, uint64_t now)
+{
+	if (e->phase == BENCH_RUNNING && e->options->rate != 0)
+		return batch_due(e, now);
+	e->batch_intended_ns = now;
+	if (e->phase == BENCH_FIRST_READS || e->phase == BENCH_LAST_READS)
+		return ledger_read_is_due(e) ? 1 : 0;
+	if (e->phase != BENCH_RUNNING)
+		return 0;
+	if (now >= e->stop_sending_ns)
+		e->remaining = 0;
+	uint32_t free = e->outstanding > e->waiting ? e->outstanding - e->waiting : 0;
+	return (uint32_t)sf_min64(free, e->remaining);
 }
 
 /* A session that may have one more request under way, in turn; NULL when all windows are full. */
@@ -148,35 +167,62 @@ static struct bench_session *session_with_room(struct bench_engine *e)
 	return NULL;
 }
 
-static inline void
-new_request(struct bench_engine *e, struct bench_session *s, uint64_t now, struct bench_datagram *d)
+static inline struct bench_slot *
+new_slot(const struct bench_engine *e, struct bench_session *s, uint64_t now)
 {
 	struct bench_slot *slot = bench_slot_of(s, s->next_seq);
 	slot->request_seq = s->next_seq++;
+	slot->intended_ns = e->batch_intended_ns;
 	slot->sent_ns = now;
 	slot->retry_at_ns = now + e->options->timeout_ns;
 	slot->attempts = 0;
 	slot->waiting = true;
 	slot->answered = false;
-	s->waiting++;
-	if (e->waiting++ == 0)
-		e->progress_ns = now;
-	if (__builtin_expect(e->phase == BENCH_RUNNING, 1)) {
-		slot->intended_ns = e->batch_intended_ns;
-		draw_request(e, slot);
-		e->remaining--;
-		e->counters.sent++;
-		if (e->batch_left != 0)
-			e->batch_left--;
-	} else {
-		slot->intended_ns = now;
-		draw_ledger_read(e, slot);
-	}
-	d->length += put_request(e, s, slot, d->bytes + d->length);
+	return slot;
 }
 
-static void note_lateness(struct bench_engine *e, uint64_t now, uint32_t count)
+/* Fills datagrams with requests of one session; returns the datagrams used. */
+static inline uint32_t fill_datagrams(
+	struct bench_engine *e,
+	struct bench_session *s,
+	struct bench_datagram *d,
+	uint32_t datagrams,
+	uint32_t count,
+	uint64_t now
+)
 {
+	uint32_t used = 0;
+	while (count != 0 && used < datagrams) {
+		uint32_t batch = e->options->batch < count ? e->options->batch : count;
+		d[used].length = 0;
+		d[used].sum = 0;
+		count -= batch;
+		do {
+			struct bench_slot *slot = new_slot(e, s, now);
+			if (__builtin_expect(e->phase == BENCH_RUNNING, 1))
+				draw_request(e, slot);
+			else
+				draw_ledger_read(e, slot);
+			put_request(e, s, slot, &d[used]);
+		} while (--batch != 0);
+		used++;
+	}
+	return used;
+}
+
+static void note_sent(struct bench_engine *e, struct bench_session *s, uint32_t count, uint64_t now)
+{
+	if (e->waiting == 0)
+		e->progress_ns = now;
+	s->waiting += count;
+	e->waiting += count;
+	if (e->phase != BENCH_RUNNING)
+		return;
+	e->remaining -= count;
+	e->counters.sent += count;
+	if (e->options->rate == 0)
+		return;
+	e->batch_left -= count;
 	uint64_t late = now - e->batch_intended_ns;
 	if (late > e->counters.worst_behind_ns)
 		e->counters.worst_behind_ns = late;
@@ -186,8 +232,8 @@ static void note_lateness(struct bench_engine *e, uint64_t now, uint32_t count)
 
 unsigned bench_send_due(struct bench_engine *e, uint64_t now)
 {
-	struct bench_datagram d[BENCH_BURST];
-	uint32_t prepared = 0, used = 0;
+	struct bench_datagram *d = NULL;
+	uint32_t used = 0;
 	unsigned sent = 0;
 
 	while (used < BENCH_BURST) {
@@ -195,22 +241,19 @@ unsigned bench_send_due(struct bench_engine *e, uint64_t now)
 		struct bench_session *s = due != 0 ? session_with_room(e) : NULL;
 		if (s == NULL)
 			break;
-		if (prepared == 0)
-			prepared = e->transport->prepare(e->transport, d, BENCH_BURST);
-		if (used == prepared)
-			break;
+		if (d == NULL)
+			d = e->transport->prepare(e->transport, e->target);
 		uint32_t room = s->max_inflight - (uint32_t)(s->next_seq - s->first_incomplete);
-		uint32_t count = due < room ? due : room;
-		if (e->phase == BENCH_RUNNING && e->options->rate != 0)
-			note_lateness(e, now, count);
-		d[used].length = 0;
-		for (uint32_t i = 0; i < count; i++)
-			new_request(e, s, now, &d[used]);
-		used++;
+		uint64_t before = s->next_seq;
+		used += fill_datagrams(
+			e, s, d + used, BENCH_BURST - used, due < room ? due : room, now
+		);
+		uint32_t count = (uint32_t)(s->next_seq - before);
+		note_sent(e, s, count, now);
 		sent += count;
 	}
 	if (used != 0)
-		e->transport->send(e->transport, e->target, d, used);
+		e->transport->send(e->transport, e->target, used);
 	return sent;
 }
 
@@ -238,11 +281,20 @@ static void send_alone(
 	uint32_t node
 )
 {
-	struct bench_datagram d;
-	if (e->transport->prepare(e->transport, &d, 1) == 0)
-		return;
-	d.length = put_request(e, s, slot, d.bytes);
-	e->transport->send(e->transport, node, &d, 1);
+	struct bench_datagram *d = e->transport->prepare(e->transport, node);
+	d->length = 0;
+	d->sum = 0;
+	put_request(e, s, slot, d);
+	e->transport->send(e->transport, node, 1);
+}
+
+static void send_bytes(struct bench_engine *e, const void *bytes, uint32_t count)
+{
+	struct bench_datagram *d = e->transport->prepare(e->transport, e->target);
+	memcpy(d->bytes, bytes, count);
+	d->length = count;
+	d->sum = bench_sum_bytes(bytes, count);
+	e->transport->send(e->transport, e->target, 1);
 }
 
 static void
@@ -266,19 +318,14 @@ static void open_session(struct bench_engine *e, struct bench_session *s, uint64
 		.header = REQUEST_HEADER,
 		.open.nonce = s->nonce,
 	};
-	struct bench_datagram d;
 	uint64_t timeout = e->options->timeout_ns;
 
 	if (s->attempts < UINT8_MAX)
 		s->attempts++;
 	s->retry_at_ns = now + bench_back_off(e, timeout, s->attempts, RETRY_CAP * timeout);
-	if (e->transport->prepare(e->transport, &d, 1) == 0)
-		return;
 	message.header.template_id = CLI_OPEN_SESSION;
 	message.header.block_bytes = sizeof(message.open);
-	memcpy(d.bytes, &message, sizeof(message));
-	d.length = sizeof(message);
-	e->transport->send(e->transport, e->target, &d, 1);
+	send_bytes(e, &message, sizeof(message));
 }
 
 void bench_close_sessions(struct bench_engine *e)
@@ -288,7 +335,6 @@ void bench_close_sessions(struct bench_engine *e)
 		struct cli_close_session close;
 		uint16_t payload_bytes;
 	} __attribute__((packed)) message = {.header = REQUEST_HEADER};
-	struct bench_datagram d;
 
 	message.header.template_id = CLI_CLOSE_SESSION;
 	message.header.block_bytes = sizeof(message.close);
@@ -297,12 +343,8 @@ void bench_close_sessions(struct bench_engine *e)
 		if (s->state != BENCH_SESSION_OPEN || s->waiting != 0)
 			continue;
 		s->state = BENCH_SESSION_CLOSED;
-		if (e->transport->prepare(e->transport, &d, 1) == 0)
-			continue;
 		message.close.client_id = s->client_id;
-		memcpy(d.bytes, &message, sizeof(message));
-		d.length = sizeof(message);
-		e->transport->send(e->transport, e->target, &d, 1);
+		send_bytes(e, &message, sizeof(message));
 	}
 }
 

@@ -3,7 +3,6 @@
  * The frame transport itself (perf/bench/memif.h). */
 #include "client/messages.h"
 #include "config/bytes.h"
-#include "dataplane/checksum.h"
 #include "perf/bench/engine.h"
 #include "perf/bench/memif.h"
 
@@ -34,6 +33,9 @@ struct frame_node {
 	struct frame_head head; /* everything but lengths and checksums */
 	uint64_t ip_sum;	/* of the head's words without the length */
 	uint64_t udp_sum;	/* of pseudo header and ports without the lengths */
+	/* Frames for sending, made once and kept; pkt_len says for which length the head is. */
+	struct rte_mbuf *frames[BENCH_BURST];
+	struct bench_datagram datagrams[BENCH_BURST]; /* in them */
 };
 
 struct frames_transport {
@@ -41,11 +43,18 @@ struct frames_transport {
 	uint32_t own_address; /* network order */
 	uint16_t own_port;    /* network order */
 	uint32_t poll_next;
-	uint32_t ready_count, in_count;
-	struct rte_mbuf *ready[BENCH_BURST]; /* empty frames for sending */
-	struct rte_mbuf *in[BENCH_BURST];    /* received, in the caller's hands */
+	uint32_t in_count;
+	struct rte_mbuf *in[BENCH_BURST]; /* received, in the caller's hands */
 	struct frame_node nodes[BENCH_MAX_NODES];
 };
+
+static inline uint16_t fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16); /* at most 18 bits */
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)(sum + (sum >> 16));
+}
 
 static void prepare_head(struct frames_transport *f, struct frame_node *n)
 {
@@ -61,51 +70,41 @@ static void prepare_head(struct frames_transport *f, struct frame_node *n)
 	head->ip.dst_addr = n->address;
 	head->udp.src_port = f->own_port;
 	head->udp.dst_port = RTE_BE16(CLI_DEFAULT_PORT);
-	n->ip_sum = dp_sum(0, &head->ip, sizeof(head->ip));
+	n->ip_sum = bench_sum_bytes((const uint8_t *)&head->ip, sizeof(head->ip));
 	n->udp_sum = (uint64_t)f->own_address + n->address + f->own_port + head->udp.dst_port +
 		     RTE_BE16(IPPROTO_UDP);
 }
 
-static inline void fill_head(const struct frame_node *n, struct frame_head *head, uint32_t bytes)
+/* The frame's head for a datagram of this many bytes, all but the UDP checksum. */
+static void fill_head(const struct frame_node *n, struct frame_head *head, uint32_t bytes)
 {
-	uint16_t udp_bytes = rte_cpu_to_be_16((uint16_t)(sizeof(head->udp) + bytes));
 	*head = n->head;
 	head->ip.total_length =
 		rte_cpu_to_be_16((uint16_t)(sizeof(head->ip) + sizeof(head->udp) + bytes));
-	head->ip.hdr_checksum = (uint16_t)~dp_sum_fold(n->ip_sum + head->ip.total_length);
-	head->udp.dgram_len = udp_bytes;
+	head->ip.hdr_checksum = (uint16_t)~fold(n->ip_sum + head->ip.total_length);
+	head->udp.dgram_len = rte_cpu_to_be_16((uint16_t)(sizeof(head->udp) + bytes));
+}
+
+static inline void fill_checksum(const struct frame_node *n, struct frame_head *head, uint64_t sum)
+{
 	/* The length counts twice: in the pseudo header and in the UDP header. */
-	uint64_t sum = dp_sum(n->udp_sum + 2u * udp_bytes, head + 1, bytes);
-	uint16_t checksum = (uint16_t)~dp_sum_fold(sum);
+	uint16_t checksum =
+		(uint16_t)~fold(bench_sum_add(sum, n->udp_sum + 2u * head->udp.dgram_len));
 	head->udp.dgram_cksum = checksum != 0 ? checksum : 0xffff;
 }
 
-/* What does not fit after many tries is dropped: the node is stuck or gone. */
+/* What does not fit after many tries stays the caller's: the node is stuck or gone. */
 static uint32_t transmit(struct frame_node *n, struct rte_mbuf **frames, uint32_t count)
 {
 	uint32_t sent = 0;
 	for (uint32_t i = 0; sent < count && i < TX_TRIES; i++)
 		sent += dp_port_tx(&n->port, 0, frames + sent, (uint16_t)(count - sent));
-	if (sent < count)
-		rte_pktmbuf_free_bulk(frames + sent, count - sent);
 	return sent;
 }
 
-static uint32_t frames_prepare(struct bench_transport *t, struct bench_datagram *d, uint32_t count)
+static struct bench_datagram *frames_prepare(struct bench_transport *t, uint32_t node)
 {
-	struct frames_transport *f = (struct frames_transport *)t;
-	if (f->ready_count < BENCH_BURST && rte_pktmbuf_alloc_bulk(
-						    f->nodes[0].port.tx_pool,
-						    f->ready + f->ready_count,
-						    BENCH_BURST - f->ready_count
-					    ) == 0)
-		f->ready_count = BENCH_BURST;
-	if (count > f->ready_count)
-		count = f->ready_count;
-	for (uint32_t i = 0; i < count; i++)
-		d[i].bytes =
-			rte_pktmbuf_mtod_offset(f->ready[i], uint8_t *, sizeof(struct frame_head));
-	return count;
+	return ((struct frames_transport *)t)->nodes[node].datagrams;
 }
 
 static void send_arp(
@@ -139,7 +138,8 @@ static void send_arp(
 	if (to_mac != NULL)
 		p->arp.arp_data.arp_tha = *to_mac;
 	p->arp.arp_data.arp_tip = to_address;
-	transmit(n, &frame, 1);
+	if (transmit(n, &frame, 1) == 0)
+		rte_pktmbuf_free(frame);
 }
 
 /* Asks for the node's MAC often while it is unknown, and now and then later: it may come back as
@@ -152,9 +152,7 @@ static void ask_mac(struct frames_transport *f, struct frame_node *n, uint64_t n
 		send_arp(f, n, frame, RTE_ARP_OP_REQUEST, NULL, n->address);
 }
 
-static void frames_send(
-	struct bench_transport *t, uint32_t node, const struct bench_datagram *d, uint32_t count
-)
+static void frames_send(struct bench_transport *t, uint32_t node, uint32_t count)
 {
 	struct frames_transport *f = (struct frames_transport *)t;
 	struct frame_node *n = &f->nodes[node];
@@ -167,15 +165,23 @@ static void frames_send(
 		return;
 	}
 	for (uint32_t i = 0; i < count; i++) {
-		struct rte_mbuf *frame = f->ready[i];
-		uint32_t bytes = sizeof(struct frame_head) + d[i].length;
-		frame->data_len = (uint16_t)bytes;
-		frame->pkt_len = bytes;
-		fill_head(n, rte_pktmbuf_mtod(frame, struct frame_head *), d[i].length);
+		const struct bench_datagram *d = &n->datagrams[i];
+		struct rte_mbuf *frame = n->frames[i];
+		struct frame_head *head = (struct frame_head *)d->bytes - 1;
+		uint32_t bytes = sizeof(*head) + d->length;
+		if (__builtin_expect(frame->pkt_len != bytes, 0)) {
+			frame->data_len = (uint16_t)bytes;
+			frame->pkt_len = bytes;
+			fill_head(n, head, d->length);
+		}
+		fill_checksum(n, head, d->sum);
+		/* The driver copies the frame and gives its reference back; ours stays. */
+		rte_mbuf_refcnt_set(frame, 2);
 	}
-	t->send_dropped += count - transmit(n, f->ready, count);
-	f->ready_count -= count;
-	memmove(f->ready, f->ready + count, f->ready_count * sizeof(f->ready[0]));
+	uint32_t sent = transmit(n, n->frames, count);
+	for (uint32_t i = sent; i < count; i++)
+		rte_mbuf_refcnt_set(n->frames[i], 1);
+	t->send_dropped += count - sent;
 }
 
 static uint32_t frames_find_node(const struct bench_transport *t, uint32_t address, uint16_t port)
@@ -185,6 +191,16 @@ static uint32_t frames_find_node(const struct bench_transport *t, uint32_t addre
 		if (rte_be_to_cpu_32(f->nodes[i].address) == address && port == CLI_DEFAULT_PORT)
 			return i;
 	return t->node_count;
+}
+
+static void learn_mac(struct frame_node *n, const struct rte_ether_addr *mac)
+{
+	if (n->mac_known && rte_is_same_ether_addr(&n->head.ethernet.dst_addr, mac))
+		return;
+	n->head.ethernet.dst_addr = *mac;
+	n->mac_known = true;
+	for (uint32_t i = 0; i < BENCH_BURST; i++)
+		n->frames[i]->pkt_len = 0; /* no frame's head is right any more */
 }
 
 /* Takes the frame when it answers with it. */
@@ -197,10 +213,8 @@ static bool take_arp(struct frames_transport *f, struct frame_node *n, struct rt
 		return false;
 	struct rte_ether_addr mac = arp->arp_data.arp_sha;
 	uint32_t address = arp->arp_data.arp_sip;
-	if (address == n->address) {
-		n->head.ethernet.dst_addr = mac;
-		n->mac_known = true;
-	}
+	if (address == n->address)
+		learn_mac(n, &mac);
 	if (arp->arp_opcode != RTE_BE16(RTE_ARP_OP_REQUEST) ||
 	    arp->arp_data.arp_tip != f->own_address)
 		return false;
@@ -276,11 +290,21 @@ static void frames_close(struct bench_transport *t)
 	struct frames_transport *f = (struct frames_transport *)t;
 	if (f->in_count != 0)
 		rte_pktmbuf_free_bulk(f->in, f->in_count);
-	if (f->ready_count != 0)
-		rte_pktmbuf_free_bulk(f->ready, f->ready_count);
-	for (uint32_t i = 0; i < t->node_count; i++)
+	for (uint32_t i = 0; i < t->node_count; i++) {
+		rte_pktmbuf_free_bulk(f->nodes[i].frames, BENCH_BURST);
 		dp_port_close(&f->nodes[i].port);
+	}
 	free(f);
+}
+
+static bool make_frames(struct frame_node *n)
+{
+	if (rte_pktmbuf_alloc_bulk(n->port.tx_pool, n->frames, BENCH_BURST) != 0)
+		return false;
+	for (uint32_t i = 0; i < BENCH_BURST; i++)
+		n->datagrams[i].bytes =
+			rte_pktmbuf_mtod_offset(n->frames[i], uint8_t *, sizeof(struct frame_head));
+	return true;
 }
 
 struct bench_transport *bench_frames_open(
@@ -305,6 +329,12 @@ struct bench_transport *bench_frames_open(
 		f->nodes[i].port = ports[i];
 		f->nodes[i].address = rte_cpu_to_be_32(addresses[i]);
 		prepare_head(f, &f->nodes[i]);
+		if (!make_frames(&f->nodes[i])) {
+			while (i-- > 0)
+				rte_pktmbuf_free_bulk(f->nodes[i].frames, BENCH_BURST);
+			free(f);
+			return NULL;
+		}
 	}
 	return &f->base;
 }

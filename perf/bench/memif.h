@@ -19,8 +19,9 @@ int bench_memif_open(
 	size_t error_bytes
 );
 
-/* The same on ports that are open already and belong to the transport from then on. Addresses are
- * IPv4 in host order, one per port; NULL: no memory. */
+/* The same on ports that are open already and belong to the transport from then on. They must copy
+ * what they send, as memif does, because frames are kept and used again. Addresses are IPv4 in host
+ * order, one per port; NULL: no memory, and the ports are still the caller's. */
 struct bench_transport *bench_frames_open(
 	const struct dp_port *ports, const uint32_t *addresses, uint32_t count, uint32_t own_address
 );

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define BENCH_BURST 32
 #define BENCH_MAX_NODES 8
@@ -19,6 +20,7 @@ struct bench_datagram {
 	uint8_t *bytes; /* UDP payload */
 	uint32_t length;
 	uint32_t node; /* received: from which node */
+	uint64_t sum;  /* to send: ones' complement sum of the bytes, bench_sum_… below */
 };
 
 struct bench_transport {
@@ -26,19 +28,38 @@ struct bench_transport {
 	uint64_t send_dropped;	  /* datagrams that did not fit into the device for long */
 	uint64_t receive_ignored; /* frames that are not from a node or not UDP for us */
 
-	/* Fills in the bytes of up to count datagrams, at most BENCH_BURST, each with room for
-	 * CLI_MAX_DATAGRAM_BYTES; returns how many. They may be written until the next send, which
-	 * names a prefix of them; those that are not sent are offered again. */
-	uint32_t (*prepare)(struct bench_transport *t, struct bench_datagram *d, uint32_t count);
-	/* Sends count datagrams, as prepared, to one node. */
-	void (*send
-	)(struct bench_transport *t, uint32_t node, const struct bench_datagram *d, uint32_t count);
+	/* BENCH_BURST datagrams to this node to fill in, each with room for
+	 * CLI_MAX_DATAGRAM_BYTES: length, sum and bytes. Valid until the send. */
+	struct bench_datagram *(*prepare)(struct bench_transport *t, uint32_t node);
+	/* Sends the first count of them. */
+	void (*send)(struct bench_transport *t, uint32_t node, uint32_t count);
 	/* Up to BENCH_BURST datagrams; their bytes are valid until the next receive. */
 	uint32_t (*receive)(struct bench_transport *t, struct bench_datagram *d);
 	/* The node with this client address, or node_count when it is none of them. */
 	uint32_t (*find_node)(const struct bench_transport *t, uint32_t address, uint16_t port);
 	void (*close)(struct bench_transport *t);
 };
+
+/* The sum that a UDP checksum is made of: over words of any width, in the machine's byte order, as
+ * long as each begins at an even offset. Whoever builds a message knows most of it beforehand. */
+static inline uint64_t bench_sum_add(uint64_t sum, uint64_t word)
+{
+	sum += word;
+	return sum + (sum < word);
+}
+
+static inline uint64_t bench_sum_bytes(const void *bytes, size_t count)
+{
+	const uint8_t *at = bytes;
+	uint64_t sum = 0, word;
+	for (; count >= sizeof(word); count -= sizeof(word), at += sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		sum = bench_sum_add(sum, word);
+	}
+	word = 0;
+	memcpy(&word, at, count);
+	return bench_sum_add(sum, word);
+}
 
 /* "HOST:PORT,…" on kernel sockets. 0, or a negative errno with a sentence in error. */
 int bench_udp_open(

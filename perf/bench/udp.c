@@ -26,28 +26,23 @@ struct udp_transport {
 	struct mmsghdr out[BENCH_BURST], in[BENCH_BURST];
 	struct iovec out_parts[BENCH_BURST], in_parts[BENCH_BURST];
 	struct sockaddr_in from[BENCH_BURST];
+	struct bench_datagram datagrams[BENCH_BURST];
 	uint8_t out_bytes[BENCH_BURST][CLI_MAX_DATAGRAM_BYTES];
 	uint8_t in_bytes[BENCH_BURST][2048];
 };
 
-static uint32_t udp_prepare(struct bench_transport *t, struct bench_datagram *d, uint32_t count)
+static struct bench_datagram *udp_prepare(struct bench_transport *t, uint32_t node)
 {
-	struct udp_transport *u = (struct udp_transport *)t;
-	if (count > BENCH_BURST)
-		count = BENCH_BURST;
-	for (uint32_t i = 0; i < count; i++)
-		d[i].bytes = u->out_bytes[i];
-	return count;
+	return ((struct udp_transport *)t)->datagrams;
 }
 
-static void
-udp_send(struct bench_transport *t, uint32_t node, const struct bench_datagram *d, uint32_t count)
+static void udp_send(struct bench_transport *t, uint32_t node, uint32_t count)
 {
 	struct udp_transport *u = (struct udp_transport *)t;
 	uint32_t sent = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		u->out_parts[i].iov_len = d[i].length;
+		u->out_parts[i].iov_len = u->datagrams[i].length;
 		u->out[i].msg_hdr.msg_name = &u->nodes[node];
 	}
 	while (sent < count) {
@@ -179,6 +174,7 @@ int bench_udp_open(
 	u->base.find_node = udp_find_node;
 	u->base.close = udp_close;
 	for (uint32_t i = 0; i < BENCH_BURST; i++) {
+		u->datagrams[i].bytes = u->out_bytes[i];
 		u->out_parts[i].iov_base = u->out_bytes[i];
 		u->out[i].msg_hdr.msg_iov = &u->out_parts[i];
 		u->out[i].msg_hdr.msg_iovlen = 1;

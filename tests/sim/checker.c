@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The checkers. They keep their own ledger: the one history with a hash per entry, a register model
- * of their own, who was answered what, and a reference node that replays the history with a single
+ * of their own, and a reference node that replays the history with a single
  * worker for its digest. The numbers are those of the invariants (inv.).
  */
 #include "config/bytes.h"
@@ -33,7 +33,7 @@ void sim_ledger_start(struct sim *sim)
 		.max_inflight = limits.max_inflight,
 		.max_answer_bytes = 256,
 	};
-	ledger->count = ledger->open_sessions = 0;
+	ledger->count = ledger->open_sessions = ledger->committed = 0;
 	memset(ledger->assets, 0, sizeof(ledger->assets));
 	memset(ledger->set, 0, sizeof(ledger->set));
 	memset(&ledger->facts[0], 0, sizeof(ledger->facts[0]));
@@ -45,7 +45,7 @@ void sim_ledger_start(struct sim *sim)
 /* --- The history --- */
 
 /* The opening entry of a session, by the place that its clientId names. */
-static struct sim_fact *session_of(struct sim_ledger *ledger, uint64_t client_id)
+struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id)
 {
 	uint64_t sequence = client_id & 0xffffffffffffull;
 	if (sequence == 0 || sequence > ledger->count || client_id >> 48 != SIM_EPOCH)
@@ -109,7 +109,7 @@ static void expect_update(
 static void extend_update(struct sim *sim, struct sim_fact *fact, const struct rep_entry *entry)
 {
 	struct sim_ledger *ledger = &sim->ledger;
-	struct sim_fact *session = session_of(ledger, fact->client_id);
+	struct sim_fact *session = sim_session_of(ledger, fact->client_id);
 	SIM_REQUIRE(
 		sim,
 		session != NULL && session->session_open,
@@ -161,7 +161,7 @@ static void extend_session(struct sim *sim, struct sim_fact *fact)
 		fact->session_first = 1;
 		ledger->open_sessions++;
 	} else {
-		struct sim_fact *session = session_of(ledger, fact->client_id);
+		struct sim_fact *session = sim_session_of(ledger, fact->client_id);
 		SIM_REQUIRE(
 			sim,
 			fact->kind == REP_ENTRY_CLOSE && session != NULL && session->session_open,
@@ -169,6 +169,7 @@ static void extend_session(struct sim *sim, struct sim_fact *fact)
 			ledger->count
 		);
 		session->session_open = false;
+		sim_count(sim, SIM_COUNT_CLOSED);
 		ledger->open_sessions--;
 	}
 	SIM_REQUIRE(
@@ -290,6 +291,7 @@ void sim_check_slot(struct sim *sim, const struct sim_node *node, uint64_t seque
 	if (sequence <= slots)
 		return;
 	uint64_t old = sequence - slots;
+	sim_count(sim, SIM_COUNT_REUSED);
 	const struct sim_node *standby = &sim->nodes[1];
 	uint64_t there = 0;
 	for (uint32_t life = 0; life <= standby->life; life++)
@@ -314,6 +316,18 @@ void sim_check_taken(struct sim *sim, const struct sim_node *node)
 {
 	uint64_t sequence = node->core.last_sequence + node->intake.pending;
 	const struct rep_entry *entry = rep_arena_entry(&node->intake.arena, sequence);
+	/* A primary that restarted may begin a history anew only with a standby that holds nothing
+	 * of the old one. */
+	if (sim->primary_empty) {
+		SIM_REQUIRE(
+			sim,
+			sim->nodes[1].history_count == 0,
+			"a restarted primary sequences, but the standby holds %lu entries (inv. 2)",
+			sim->nodes[1].history_count
+		);
+		sim->primary_empty = false;
+		sim_ledger_start(sim);
+	}
 	sim_check_slot(sim, node, sequence);
 	SIM_REQUIRE(
 		sim,
@@ -367,13 +381,14 @@ void sim_check_step(struct sim *sim, struct sim_node *node)
 	if (node->id == 1) {
 		SIM_REQUIRE(
 			sim,
-			core->committed <= sim->nodes[0].committed_before,
+			core->committed <= sim->ledger.committed,
 			"node 1: committed %lu, the primary %lu",
 			core->committed,
-			sim->nodes[0].committed_before
+			sim->ledger.committed
 		);
 		return;
 	}
+	sim->ledger.committed = core->committed;
 	/* inv. 8: only what the life of the standby that we are paired with really had. */
 	uint64_t there = 0;
 	for (uint32_t life = 0; life <= standby->life; life++)
@@ -393,160 +408,6 @@ void sim_check_step(struct sim *sim, struct sim_node *node)
 	);
 }
 
-/* --- Answers --- */
-
-static void check_forgotten(struct sim *sim, const struct sim_message *answer)
-{
-	const struct sim_fact *session = session_of(&sim->ledger, answer->client_id);
-	if (session == NULL || !session->session_open)
-		return;
-	SIM_REQUIRE(
-		sim,
-		answer->kind == SIM_UPDATE && answer->request_seq < session->session_first,
-		"client %lx request %lu: FORGOTTEN, but it was not",
-		answer->client_id,
-		answer->request_seq
-	);
-}
-
-static void check_opened(struct sim *sim, struct sim_node *node, const struct sim_message *answer)
-{
-	const struct sim_fact *session = session_of(&sim->ledger, answer->client_id);
-	SIM_REQUIRE(
-		sim,
-		session != NULL && session->request_seq == answer->request_seq,
-		"SessionOpened names %lx, which is not of this nonce",
-		answer->client_id
-	);
-	SIM_REQUIRE(
-		sim,
-		(answer->client_id & 0xffffffffffffull) <= node->core.committed,
-		"SessionOpened %lx before it is committed",
-		answer->client_id
-	);
-}
-
-void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_message *answer)
-{
-	sim_note(
-		sim,
-		SIM_NOTE_ANSWER,
-		node->id,
-		answer->client_id,
-		answer->request_seq,
-		answer->status | (uint64_t)answer->repeat << 8
-	);
-	if (answer->status == CLI_NOT_PRIMARY)
-		return;
-	SIM_REQUIRE(
-		sim,
-		node->id == 0 && node->core.mode == REP_MODE_PAIRED,
-		"node %u: answers %u while not PAIRED (inv. 10)",
-		node->id,
-		answer->status
-	);
-	if (answer->status == CLI_FORGOTTEN) {
-		check_forgotten(sim, answer);
-		return;
-	}
-	if (answer->status != CLI_OK && answer->status != CLI_REJECTED)
-		return;
-	if (answer->kind == SIM_OPEN) {
-		check_opened(sim, node, answer);
-		return;
-	}
-	if (answer->kind != SIM_UPDATE)
-		return;
-	SIM_REQUIRE(
-		sim,
-		answer->sequence >= 1 && answer->sequence <= sim->ledger.count &&
-			answer->sequence <= node->committed_before,
-		"answer names entry %lu, committed is %lu (inv. 8)",
-		answer->sequence,
-		node->committed_before
-	);
-	struct sim_fact *fact = &sim->ledger.facts[answer->sequence];
-	SIM_REQUIRE(
-		sim,
-		fact->client_id == answer->client_id && fact->request_seq == answer->request_seq,
-		"answer names entry %lu, which is another request's (inv. 20)",
-		answer->sequence
-	);
-	SIM_REQUIRE(
-		sim,
-		fact->status == answer->status && fact->version == answer->asset_version &&
-			fact->payload_bytes == answer->payload_bytes &&
-			memcmp(fact->payload, answer->payload, fact->payload_bytes) == 0,
-		"answer to entry %lu: wrong result (inv. 21, 27)",
-		answer->sequence
-	);
-	SIM_REQUIRE(
-		sim,
-		answer->repeat || !fact->answered,
-		"entry %lu is answered as the first a second time (inv. 20)",
-		answer->sequence
-	);
-	fact->answered |= !answer->repeat;
-	if (answer->status == CLI_OK) {
-		struct sim_asset *asset = &sim->ledger.assets[fact->asset_id - SIM_ASSET_BASE];
-		asset->acked_version = sf_max64(asset->acked_version, fact->version);
-	}
-}
-
-void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_item *item)
-{
-	uint64_t last_update = sf_load64(item->payload + 8);
-	SIM_REQUIRE(
-		sim,
-		item->status == CLI_OK && item->payload_bytes == 16,
-		"read of asset %lu: status %u",
-		item->asset_id,
-		item->status
-	);
-	SIM_REQUIRE(
-		sim,
-		last_update <= node->committed_before,
-		"read of asset %lu shows entry %lu, committed is %lu",
-		item->asset_id,
-		last_update,
-		node->committed_before
-	);
-	const struct sim_fact *fact = &sim->ledger.facts[last_update];
-	bool right = last_update == 0 ? item->asset_version == 0 && sf_load64(item->payload) == 0
-				      : fact->asset_id == item->asset_id &&
-						fact->version == item->asset_version &&
-						(uint64_t)fact->value == sf_load64(item->payload);
-	SIM_REQUIRE(sim, right, "read of asset %lu: value that was never there", item->asset_id);
-	SIM_REQUIRE(
-		sim,
-		item->asset_version >= item->floor_version,
-		"read of asset %lu: version %lu, but %lu was acknowledged before (inv. 28)",
-		item->asset_id,
-		item->asset_version,
-		item->floor_version
-	);
-	SIM_REQUIRE(
-		sim,
-		sim->nodes[1].frame_heard >= item->sent_frame,
-		"read answered, but the standby heard frame %lu only, not %lu (inv. 28)",
-		sim->nodes[1].frame_heard,
-		item->sent_frame
-	);
-}
-
-void sim_check_unanswered(struct sim *sim, const struct sim_item *item)
-{
-	const struct sim_fact *session = session_of(&sim->ledger, item->client_id);
-	SIM_REQUIRE(
-		sim,
-		session != NULL &&
-			(!session->session_open || item->request_seq < session->session_first),
-		"client %lx request %lu: its answer is gone too early (inv. 20)",
-		item->client_id,
-		item->request_seq
-	);
-}
-
 /* --- Digests and the end --- */
 
 void sim_check_digest(struct sim *sim, const struct sim_node *node)
@@ -555,6 +416,7 @@ void sim_check_digest(struct sim *sim, const struct sim_node *node)
 		if (node->workers[w].head != node->workers[w].tail)
 			return;
 	uint64_t expected = sim->ledger.facts[node->history_count].digest;
+	sim_count(sim, SIM_COUNT_DIGESTS);
 	SIM_REQUIRE(
 		sim,
 		digest_of(node) == expected,
@@ -579,6 +441,19 @@ void sim_check_end(struct sim *sim)
 		sim->ledger.facts[primary->history_count].digest,
 		0
 	);
+	if (sim->primary_empty) {
+		sim_count(sim, SIM_COUNT_PRIMARY_LOST);
+		SIM_REQUIRE(
+			sim,
+			standby->history_count == 0 || (core->mode == REP_MODE_BLOCKED &&
+							core->reason == REP_REASON_OTHER_HISTORY),
+			"the primary lost its memory, but is %u, %s",
+			core->mode,
+			rep_reason_name(core->reason)
+		);
+		if (standby->history_count > 0)
+			return;
+	}
 	bool may_have_lost = standby->life > 0 && core->acked_ever > 0;
 	if (sim->memory_lost || (may_have_lost && core->mode != REP_MODE_PAIRED)) {
 		SIM_REQUIRE(
@@ -589,6 +464,7 @@ void sim_check_end(struct sim *sim)
 			core->mode,
 			rep_reason_name(core->reason)
 		);
+		sim_count(sim, SIM_COUNT_MEMORY_LOST);
 		return;
 	}
 	SIM_REQUIRE(

@@ -137,6 +137,8 @@ void sim_frame_release(struct sim *sim, uint32_t index)
 
 /* --- The replication link --- */
 
+static void reseal(struct rep_header *header);
+
 static void damage(struct sim *sim, struct sim_random *random, struct sim_frame *frame)
 {
 	uint8_t *data = frame->room + SIM_ETHERNET_BYTES;
@@ -149,11 +151,17 @@ static void damage(struct sim *sim, struct sim_random *random, struct sim_frame 
 		uint64_t bits = frame->bytes * 8ull;
 		uint64_t first = sim_below(random, bits);
 		uint64_t count = sim_chance(random, 500) ? 1 : 3;
+		if (SIM_CANARY(DAMAGE_UNSEEN) && data[1] == REP_FRAME_ACK) {
+			data[offsetof(struct rep_header, limit)] ^= 1;
+			reseal((struct rep_header *)data);
+			count = 0;
+		}
 		for (uint64_t i = 0; i < count; i++) {
 			uint64_t bit = (first + i * (1 + sim_below(random, 60))) % bits;
 			data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
 		}
 	}
+	sim_count(sim, SIM_COUNT_DAMAGED);
 	sim_note(sim, SIM_NOTE_DAMAGE, 0, frame->bytes, 0, 0);
 }
 
@@ -338,6 +346,7 @@ void sim_network_inject(struct sim *sim, uint32_t to)
 	/* A replay is a real frame: hearing it late is hearing it. */
 	sim->frames[index].injected = kind != FORGE_REPLAY;
 	frame_seal(&sim->frames[index]);
+	sim_count(sim, SIM_COUNT_INJECTED);
 	sim_schedule(sim, sim->now_ns + FAST_NS, SIM_EVENT_FRAME, to, index);
 }
 

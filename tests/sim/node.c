@@ -73,6 +73,7 @@ void sim_node_start(struct sim *sim, uint32_t id)
 	node->running = true;
 	node->history_count = node->committed_before = node->frames_sent = 0;
 	node->confirmed_frame = 0;
+	sim->nodes[1 - id].frame_heard = 0;
 	node->side_items = 0;
 	node->next_poll_ns = UINT64_MAX;
 	memset(node->arena_memory, 0, sizeof(node->arena_memory));
@@ -323,6 +324,12 @@ static void take_request(
 		taken = take_read(sim, node, request, &detail);
 		break;
 	}
+	if (SIM_CANARY(FORGETS_WRONGLY) && taken == REP_TAKEN_REPEAT && request->kind == SIM_UPDATE)
+		taken = REP_REFUSED_FORGOTTEN;
+	if (SIM_CANARY(DEPENDS_ON_ADDRESS))
+		sim_note(
+			sim, SIM_NOTE_TAKEN, node->id, (uint64_t)detail.session, sim->address++, 0
+		);
 	sim_note(sim, SIM_NOTE_TAKEN, node->id, request->client_id, request->request_seq, taken);
 	if (taken == REP_TAKEN_REPEAT && node->side_items + batch->side_count >= SIM_SIDE_ITEMS)
 		taken = REP_REFUSED_BUSY;
@@ -417,7 +424,9 @@ take_frames(struct sim *sim, struct sim_node *node, struct rep_frame *frames, ui
 		}
 		SIM_REQUIRE(sim, !frame->damaged, "node %u: accepts a damaged frame", node->id);
 		const struct rep_header *header = frames[count].header;
-		if (!frame->injected)
+		const struct sim_node *sender = &sim->nodes[1 - node->id];
+		if (!frame->injected &&
+		    header->source_incarnation == sender->incarnations[sender->life])
 			node->frame_heard = sf_max64(node->frame_heard, header->frame_number);
 		sim_note(
 			sim,
@@ -561,6 +570,10 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 
 	if (node->rx_head != node->rx_tail || node->request_head != node->request_tail)
 		sim_node_wake(sim, id, sim->now_ns + 1000);
+	/* A dataplane polls all the time; here a poll that would only find progress is made once.
+	 */
+	if (sim_workers_passed(node) > node->core.passed_sequence)
+		sim_node_wake(sim, id, sim->now_ns + 2000);
 	uint64_t deadline_ns = rep_core_deadline_ns(&node->core);
 	if (deadline_ns != UINT64_MAX)
 		sim_node_wake(sim, id, sf_max64(deadline_ns, sim->now_ns + 500));

@@ -22,6 +22,21 @@ const char *sim_fault_name(enum sim_fault fault)
 	return fault_names[fault];
 }
 
+static const char *const count_names[SIM_COUNTS] = {
+#define X(id, name) [SIM_COUNT_##id] = name,
+	SIM_COUNT_LIST(X)
+#undef X
+};
+
+const char *sim_count_name(enum sim_count count)
+{
+	return count_names[count];
+}
+
+#ifdef SF_CANARIES
+enum sim_canary sim_canary;
+#endif
+
 /* --- Transcript --- */
 
 void sim_note(
@@ -108,6 +123,15 @@ static void draw_faults(struct sim_plan *plan, struct sim_random *random)
 	plan->client_loss = (uint32_t)sim_between(random, 1, 300);
 	plan->client_duplicate = (uint32_t)sim_between(random, 1, 300);
 	plan->lag_ns = sim_between(random, plan->interval_ns / 10, plan->interval_ns * 3);
+	if (sim_chance(random, 400)) {
+		plan->early_restart = (uint32_t)sim_between(random, 1, 12);
+		plan->early_restart_node = (uint32_t)sim_below(random, 2);
+		/* A gap at the very beginning needs losses. */
+		if (any && plan->early_restart_node == 0) {
+			plan->faults |= 1u << SIM_FAULT_LOSS;
+			plan->loss = 300;
+		}
+	}
 	plan->rx_ring = (plan->faults >> SIM_FAULT_SMALL_QUEUE & 1)
 				? (uint32_t)sim_between(random, 2, 16)
 				: SIM_RX_RING;
@@ -149,7 +173,7 @@ void sim_draw_plan(struct sim *sim)
 	draw_faults(plan, &random);
 	plan->faults &= ~sim->options.without;
 	uint64_t window_ns = plan->interval_ns * plan->misses;
-	plan->liveness_ns = 6 * window_ns + 2 * plan->long_delay_ns + 600 * plan->interval_ns;
+	plan->liveness_ns = 4 * window_ns + 2 * plan->long_delay_ns + 250 * plan->interval_ns;
 }
 
 /* --- Faults --- */
@@ -187,17 +211,39 @@ static void pause_node(struct sim *sim, uint32_t id)
 	node->paused_until_ns = sim->now_ns + for_ns;
 }
 
-static void restart_standby(struct sim *sim)
+static void restart_node(struct sim *sim, uint32_t id)
 {
-	struct sim_node *node = &sim->nodes[1];
+	struct sim_node *node = &sim->nodes[id];
 	if (!node->running || node->life + 1 == SIM_MAX_LIVES)
 		return;
+	/* Both memories at once are more than a pair without a log can survive; nothing is promised
+	 * then. */
+	bool other_lost = id == 0 ? sim->nodes[1].life > 0 : sim->nodes[0].life > 0;
+	if (other_lost && sim->ledger.count > 0)
+		return;
 	bool paused = node->paused_until_ns > sim->now_ns;
-	sim_node_stop(sim, 1, !paused && sim_chance(&sim->fault_random, 400));
-	sim->memory_lost |= sim->nodes[0].committed_before > 0;
+	if (id == 1)
+		sim->memory_lost |= sim->ledger.committed > 0;
+	else
+		sim->primary_empty = sim->primary_empty || sim->ledger.count > 0;
+	sim_node_stop(sim, id, !paused && sim_chance(&sim->fault_random, 400));
+	node->life++;
 	node->paused_until_ns = 0;
 	uint64_t away_ns = draw_duration(sim);
-	sim_schedule(sim, sim->now_ns + away_ns, SIM_EVENT_START, 1, 1);
+	sim_schedule(sim, sim->now_ns + away_ns, SIM_EVENT_START, id, 0);
+}
+
+/* Restarts at the worst moments: the first entries are on the wire and nothing is acknowledged, or
+ * all that the standby has lies beyond a gap. */
+static void restart_early(struct sim *sim)
+{
+	const struct rep_core *standby = &sim->nodes[1].core;
+	uint32_t id = sim->plan.early_restart_node;
+	bool gap = standby->last_sequence == 0 && standby->highest > 0;
+	bool due = sim->ledger.count >= sim->plan.early_restart || (id == 0 && gap);
+	if (sim_has(sim, SIM_FAULT_RESTART) && sim->plan.early_restart != 0 && due &&
+	    sim->nodes[id].life == 0)
+		restart_node(sim, id);
 }
 
 static void make_fault(struct sim *sim)
@@ -219,7 +265,7 @@ static void make_fault(struct sim *sim)
 		break;
 	case 3:
 		if (sim_has(sim, SIM_FAULT_RESTART) && sim_chance(random, 400))
-			restart_standby(sim);
+			restart_node(sim, sim_chance(random, 250) ? 0 : 1);
 		break;
 	default:
 		break;
@@ -235,6 +281,7 @@ static void calm_down(struct sim *sim)
 {
 	sim_note(sim, SIM_NOTE_CALM, 0, 0, 0, 0);
 	sim->calm = true;
+	sim->calm_sequence = sim->nodes[0].history_count;
 	for (uint32_t i = 0; i < 2; i++) {
 		sim->links[i].cut = false;
 		sim->nodes[i].paused_until_ns = 0;
@@ -278,6 +325,7 @@ static void poll_due(struct sim *sim, uint32_t id)
 		sim_node_wake(sim, id, node->paused_until_ns);
 	else
 		sim_node_poll(sim, id);
+	restart_early(sim);
 }
 
 static void dispatch(struct sim *sim, const struct sim_event *event)
@@ -300,7 +348,6 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 		sim_client_turn(sim, event->node);
 		break;
 	case SIM_EVENT_START:
-		sim->nodes[event->node].life += event->argument;
 		sim_node_start(sim, event->node);
 		break;
 	case SIM_EVENT_FAULT:
@@ -319,7 +366,7 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 static void reset(struct sim *sim)
 {
 	sim->now_ns = 0;
-	sim->calm = sim->memory_lost = false;
+	sim->calm = sim->paired = sim->memory_lost = sim->primary_empty = false;
 	sim->transcript_hash = sim->seed;
 	sim->note_count = sim->steps = 0;
 	sim->fault_random = sim_stream(sim->seed, 2);
@@ -353,6 +400,35 @@ static void reset(struct sim *sim)
 	schedule_fault(sim);
 }
 
+/* After the faults the pair must be level soon, whatever the clients do (inv. 33). What was in
+ * flight may still be late, and a node may be on its way back. */
+static void note_paired(struct sim *sim)
+{
+	const struct rep_core *core = &sim->nodes[0].core;
+	uint64_t window_ns = sim->plan.interval_ns * sim->plan.misses;
+	uint64_t bound_ns = window_ns + sim->plan.long_delay_ns + 15 * sim->plan.interval_ns;
+	if (!sim->calm || sim->paired)
+		return;
+	uint64_t took_ns = sim->now_ns - sim->plan.faults_end_ns;
+	bool hopeless = sim->memory_lost || sim->primary_empty || sim->nodes[1].life > 0;
+	SIM_REQUIRE(
+		sim,
+		hopeless || took_ns < bound_ns,
+		"not level %lu ns after the faults: mode %u, %s (inv. 33)",
+		took_ns,
+		core->mode,
+		rep_reason_name(core->reason)
+	);
+	if (core->mode != REP_MODE_PAIRED || core->committed < sim->calm_sequence)
+		return;
+	sim->paired = true;
+	uint64_t percent = took_ns * 100 / bound_ns;
+	if (percent > sim->slowest_percent && !hopeless) {
+		sim->slowest_percent = percent;
+		sim->slowest_seed = sim->seed;
+	}
+}
+
 bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 {
 	struct sim_event event;
@@ -370,11 +446,19 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 		}
 		sim->now_ns = event.time_ns;
 		dispatch(sim, &event);
+		note_paired(sim);
 		if (sim->calm && (event.order & 63) == 0 && sim_clients_done(sim) &&
 		    sim->nodes[1].history_count == sim->nodes[0].history_count &&
 		    sim->nodes[0].core.committed == sim->nodes[0].history_count)
 			break;
 	}
 	sim_check_end(sim);
+	sim_count(sim, SIM_COUNT_RECOVERED);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct rep_stats *stats = &sim->nodes[i].core.stats;
+		sim->counts[SIM_COUNT_RESENT] += stats->entries_resent;
+		sim->counts[SIM_COUNT_OUT_OF_ORDER] += stats->entries_out_of_order;
+		sim->counts[SIM_COUNT_BLOCKED] += stats->times_blocked;
+	}
 	return true;
 }

@@ -27,6 +27,7 @@ struct command {
 /* What a process tells its parent. */
 struct outcome {
 	uint64_t runs, steps, notes;
+	uint64_t counts[SIM_COUNTS], slowest_percent, slowest_seed;
 	bool failed;
 	uint64_t seed;
 	char failure[512];
@@ -34,11 +35,16 @@ struct outcome {
 
 static struct sim sim;
 
+/* Of the product, then of the simulator. */
 static const char *const canary_names[] = {
 #define X(id, name) [SF_CANARY_##id] = name,
 	SF_CANARY_LIST(X)
 #undef X
+#define X(id, name) [SF_CANARY_COUNT + SIM_CANARY_##id] = name,
+		SIM_CANARY_LIST(X)
+#undef X
 };
+#define CANARIES (sizeof(canary_names) / sizeof(canary_names[0]))
 
 static bool run_seed(uint64_t seed, const struct sim_options *options, struct outcome *outcome)
 {
@@ -70,7 +76,10 @@ static void run_share(const struct command *command, uint32_t job, struct outcom
 {
 	for (uint64_t i = job; i < command->seeds; i += command->jobs)
 		if (!run_seed(command->seed + i, &command->options, outcome))
-			return;
+			break;
+	memcpy(outcome->counts, sim.counts, sizeof(outcome->counts));
+	outcome->slowest_percent = sim.slowest_percent;
+	outcome->slowest_seed = sim.slowest_seed;
 }
 
 static int start_job(const struct command *command, uint32_t job, pid_t *pid)
@@ -117,6 +126,12 @@ static bool run_all(const struct command *command, struct outcome *total)
 		total->runs += outcome.runs;
 		total->steps += outcome.steps;
 		total->notes += outcome.notes;
+		for (uint32_t i = 0; i < SIM_COUNTS; i++)
+			total->counts[i] += outcome.counts[i];
+		if (outcome.slowest_percent > total->slowest_percent) {
+			total->slowest_percent = outcome.slowest_percent;
+			total->slowest_seed = outcome.slowest_seed;
+		}
 		if (outcome.failed && (!total->failed || outcome.seed < total->seed)) {
 			total->failed = true;
 			total->seed = outcome.seed;
@@ -221,8 +236,9 @@ static bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t
 
 static void list(void)
 {
-	for (size_t i = 1; i < SF_CANARY_COUNT; i++)
-		printf("canary %s\n", canary_names[i]);
+	for (size_t i = 0; i < CANARIES; i++)
+		if (canary_names[i] != NULL)
+			printf("canary %s\n", canary_names[i]);
 	for (uint32_t fault = 0; fault < SIM_FAULTS; fault++)
 		printf("fault %s\n", sim_fault_name((enum sim_fault)fault));
 }
@@ -304,15 +320,18 @@ static int parse(int argc, char **argv, struct command *command)
 static int choose_canary(const char *name, char **argv)
 {
 	size_t found = 0;
-	for (size_t i = 1; i < SF_CANARY_COUNT; i++)
-		if (strcmp(canary_names[i], name) == 0)
+	for (size_t i = 0; i < CANARIES; i++)
+		if (canary_names[i] != NULL && strcmp(canary_names[i], name) == 0)
 			found = i;
 	if (found == 0) {
 		fprintf(stderr, "sim: no canary \"%s\"; --list names them\n", name);
 		return 2;
 	}
 #ifdef SF_CANARIES
-	sf_canary = (enum sf_canary)found;
+	if (found < SF_CANARY_COUNT)
+		sf_canary = (enum sf_canary)found;
+	else
+		sim_canary = (enum sim_canary)(found - SF_CANARY_COUNT);
 	return 0;
 #else
 	char path[PATH_MAX], twin[PATH_MAX + 16];
@@ -362,6 +381,15 @@ int main(int argc, char **argv)
 	}
 	if (total.failed)
 		report_failure(&command, &total);
+	printf("exercised, both runs of each seed:");
+	for (uint32_t i = 0; i < SIM_COUNTS; i++)
+		printf(" %lu %s%s",
+		       total.counts[i],
+		       sim_count_name((enum sim_count)i),
+		       i + 1 < SIM_COUNTS ? "," : "\n");
+	printf("slowest recovery: %lu %% of its bound, seed %lu\n",
+	       total.slowest_percent,
+	       total.slowest_seed);
 	printf("sim: %s%s%s: %lu seeds from %lu, %lu polls, %lu transcript lines, %.1f s: %s\n",
 	       command.canary ? "canary " : "",
 	       command.canary ? command.canary : "",

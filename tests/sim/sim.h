@@ -94,6 +94,7 @@ struct sim_plan {
 	uint64_t client_delay_ns;
 	uint32_t client_loss, client_duplicate;
 	uint32_t rx_ring;
+	uint32_t early_restart, early_restart_node; /* after so many entries; 0: none */
 	uint64_t lag_ns;
 	uint32_t clients, assets, client_window, operations;
 	uint32_t retry_ns_factor;
@@ -266,7 +267,8 @@ struct sim_asset {
 #define SIM_SET_SLOTS 8192
 
 struct sim_ledger {
-	uint64_t count; /* entries in the history */
+	uint64_t count;	    /* entries in the history */
+	uint64_t committed; /* of them, by the primary */
 	uint64_t open_sessions;
 	struct sim_fact facts[SIM_MAX_HISTORY + 1];
 	struct sim_asset assets[SIM_MAX_ASSETS];
@@ -276,6 +278,65 @@ struct sim_ledger {
 	_Alignas(64) uint8_t session_memory[16384];
 	_Alignas(64) uint8_t shard_memory[256 * 1024];
 };
+
+/* --- What a run exercised: a checker that never meets its case proves nothing --- */
+
+#define SIM_COUNT_LIST(X)                \
+	X(UPDATES, "updates answered")   \
+	X(REPEATS, "repeats answered")   \
+	X(READS, "reads answered")       \
+	X(FORGOTTEN, "forgotten")        \
+	X(OVERLOADED, "overloaded")      \
+	X(BUSY, "busy")                  \
+	X(NOT_PRIMARY, "not primary")    \
+	X(GONE, "answers gone")          \
+	X(CLOSED, "sessions closed")     \
+	X(RESENT, "entries resent")      \
+	X(OUT_OF_ORDER, "out of order")  \
+	X(BLOCKED, "times blocked")      \
+	X(DAMAGED, "damaged frames")     \
+	X(INJECTED, "injected frames")   \
+	X(REUSED, "slots reused")        \
+	X(DIGESTS, "digests compared")   \
+	X(MEMORY_LOST, "memory lost")    \
+	X(PRIMARY_LOST, "primary empty") \
+	X(RECOVERED, "runs recovered")
+
+enum sim_count {
+#define X(id, name) SIM_COUNT_##id,
+	SIM_COUNT_LIST(X)
+#undef X
+		SIM_COUNTS
+};
+
+/* Bugs in what surrounds the core, for checkers that no canary of config/canary.h reaches. They
+ * exist in the twin binary only. */
+#define SIM_CANARY_LIST(X)                               \
+	X(ANSWERS_EARLY, "worker-answers-early")         \
+	X(READS_UNCOMMITTED, "worker-reads-uncommitted") \
+	X(SKIPS_ENTRY, "worker-skips-entry")             \
+	X(APPLIES_TWICE, "worker-applies-twice")         \
+	X(PASSES_EARLY, "worker-passes-early")           \
+	X(REPEAT_AS_FIRST, "repeat-as-first")            \
+	X(ANSWERS_BLOCKED, "worker-answers-blocked")     \
+	X(FORGETS_WRONGLY, "forgets-wrongly")            \
+	X(DAMAGE_UNSEEN, "damage-unseen")                \
+	X(DEPENDS_ON_ADDRESS, "depends-on-address")
+
+enum sim_canary {
+	SIM_CANARY_NONE,
+#define X(id, name) SIM_CANARY_##id,
+	SIM_CANARY_LIST(X)
+#undef X
+		SIM_CANARY_COUNT
+};
+
+#ifdef SF_CANARIES
+extern enum sim_canary sim_canary;
+#define SIM_CANARY(id) (sim_canary == SIM_CANARY_##id)
+#else
+#define SIM_CANARY(id) 0
+#endif
 
 /* --- Transcript --- */
 
@@ -332,14 +393,17 @@ struct sim {
 	struct sim_options options;
 	struct sim_plan plan;
 	uint64_t now_ns;
-	bool calm; /* the faults are over */
+	bool calm;   /* the faults are over */
+	bool paired; /* since then: PAIRED, and all from before is committed */
+	uint64_t calm_sequence;
 	struct sim_node nodes[2];
 	struct sim_link links[2]; /* by sender */
 	struct sim_client clients[SIM_MAX_CLIENTS];
 	struct sim_ledger ledger;
 	struct sim_random fault_random, client_net_random;
 	uint32_t operations_left;
-	bool memory_lost; /* the standby restarted although something had been committed */
+	bool primary_empty; /* the primary restarted, and has sequenced nothing since */
+	bool memory_lost;   /* the standby restarted although something had been committed */
 
 	uint32_t event_count, event_order;
 	struct sim_event events[SIM_EVENTS];
@@ -351,6 +415,9 @@ struct sim {
 	uint64_t note_count;
 	struct sim_note notes[SIM_NOTES];
 	uint64_t steps;
+	uint64_t address; /* of a canary: what changes from run to run */
+	uint64_t counts[SIM_COUNTS];
+	uint64_t slowest_percent, slowest_seed; /* to be level again, of the bound, over all runs */
 
 	jmp_buf failed;
 	char failure[512];
@@ -368,6 +435,11 @@ void sim_note(
 	struct sim *sim, enum sim_note_kind kind, uint32_t node, uint64_t a, uint64_t b, uint64_t c
 );
 void sim_print_note(const struct sim_note *note);
+static inline void sim_count(struct sim *sim, enum sim_count count)
+{
+	sim->counts[count]++;
+}
+const char *sim_count_name(enum sim_count count);
 const char *sim_fault_name(enum sim_fault fault);
 static inline bool sim_has(const struct sim *sim, enum sim_fault fault)
 {
@@ -424,8 +496,10 @@ void sim_client_turn(struct sim *sim, uint32_t client);
 void sim_client_hear(struct sim *sim, const struct sim_message *answer);
 bool sim_clients_done(const struct sim *sim);
 
-/* --- checker.c --- */
+/* --- checker.c, answers.c --- */
 void sim_ledger_start(struct sim *sim);
+/* The opening entry of a session, by the place that its clientId names; NULL: there is none. */
+struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id);
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);
 /* The primary has just given an entry its sequence: the history grows by it. */
 void sim_check_taken(struct sim *sim, const struct sim_node *node);

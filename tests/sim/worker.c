@@ -51,7 +51,10 @@ execute(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struc
 		const struct rep_entry *entry =
 			rep_arena_entry(&node->intake.arena, item->sequence);
 		sim_check_wire(sim, entry, item->sequence);
-		dp_shard_apply(&worker->shard, entry, item->session);
+		if (!SIM_CANARY(SKIPS_ENTRY) || item->sequence % 16 != 0 || primary)
+			dp_shard_apply(&worker->shard, entry, item->session);
+		if (SIM_CANARY(APPLIES_TWICE) && item->sequence % 16 == 0)
+			dp_shard_apply(&worker->shard, entry, item->session);
 	}
 	if (!primary || item->kind == SIM_CLOSE)
 		return;
@@ -93,6 +96,8 @@ void sim_workers_run(struct sim *sim, struct sim_node *node)
 uint64_t sim_workers_passed(const struct sim_node *node)
 {
 	uint64_t oldest = node->history_count + 1;
+	if (SIM_CANARY(PASSES_EARLY))
+		return node->history_count;
 	for (uint32_t w = 0; w < node->worker_count; w++) {
 		const struct sim_worker *worker = &node->workers[w];
 		for (uint32_t i = worker->head; i != worker->tail; i++) {
@@ -113,7 +118,9 @@ uint64_t sim_workers_passed(const struct sim_node *node)
 static bool
 answer(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct sim_item *item)
 {
-	if (node->core.committed < item->sequence)
+	bool early =
+		item->kind == SIM_READ ? SIM_CANARY(READS_UNCOMMITTED) : SIM_CANARY(ANSWERS_EARLY);
+	if (node->core.committed < item->sequence && !early)
 		return false;
 	if (item->kind == SIM_READ && node->confirmed_frame < item->frame)
 		return false;
@@ -121,7 +128,7 @@ answer(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct
 		.kind = item->kind,
 		.client = item->client,
 		.status = item->status,
-		.repeat = item->repeat,
+		.repeat = item->repeat && !SIM_CANARY(REPEAT_AS_FIRST),
 		.client_id = item->client_id,
 		.request_seq = item->request_seq,
 		.asset_id = item->asset_id,
@@ -160,7 +167,7 @@ answer(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct
 void sim_workers_answer(struct sim *sim, struct sim_node *node)
 {
 	/* Blocked silence: whoever may not commit just now says nothing (inv. 10). */
-	if (!rep_core_serves(&node->core))
+	if (!rep_core_serves(&node->core) && !SIM_CANARY(ANSWERS_BLOCKED))
 		return;
 	for (uint32_t w = 0; w < node->worker_count; w++) {
 		struct sim_worker *worker = &node->workers[w];

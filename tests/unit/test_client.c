@@ -3,7 +3,7 @@
  * The client engine as transcripts in virtual time: what it sends, when, to whom, and what it
  * makes of each answer.
  */
-#include "client_world.h"
+#include "tests/unit/client_world.h"
 
 #include <errno.h>
 

@@ -3,7 +3,7 @@
  * The client engine and broken datagrams: each way to be broken has its counter, and nothing that
  * arrives harms what is in flight.
  */
-#include "client_world.h"
+#include "tests/unit/client_world.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -80,7 +80,7 @@ static void values_out_of_range_when_loaded_say_the_range(void **state)
 		"\"ethertype\"?",
 		"main.conf:15: dpdk.memory: 1 KiB is out of range: 64 MiB to 1024 GiB",
 		"main.conf:16: limits.max_payload: 1335 is out of range: 8 to 1334 bytes",
-		"main.conf:16: limits.max_answer: 1327 is out of range: 8 to 1326 bytes",
+		"main.conf:16: limits.max_answer: 1327 is out of range: 16 to 1326 bytes",
 		END
 	);
 }
@@ -298,7 +298,7 @@ static void texts_when_longer_than_their_field_are_refused(void **state)
 		END
 	);
 	assert_non_null(
-		strstr(((struct fixture *)*state)->errors.items[2].text, "more than 107 bytes")
+		strstr(((struct fixture *)*state)->errors.items[2].text, "more than 99 bytes")
 	);
 }
 
@@ -332,7 +332,7 @@ static void relations_when_broken_are_reported_where_they_were_written(void **st
 		"main.conf:13: replication.retransmit_min: is not shorter than heartbeat_interval "
 		"times",
 		"main.conf:15: replication.peer_mac: is replication.mac too",
-		"main.conf:18: limits.max_payload: an entry of 1300 bytes makes a frame of 1456, "
+		"main.conf:18: limits.max_payload: an entry of 1300 bytes makes a frame of 1464, "
 		"more than replication.mtu = 1400",
 		"main.conf:21: limits.max_sessions: 20000 sessions times limits.max_inflight = "
 		"1024 are more than 16777216 kept answers",

@@ -2,8 +2,8 @@
 #include "tests/vdev/lab.h"
 
 #include "config/bytes.h"
+#include "config/devices.h"
 #include "config/exit_codes.h"
-#include "config/port_text.h"
 #include "dataplane/eal.h"
 
 #include <errno.h>
@@ -157,9 +157,9 @@ bool lab_open(const char *device, uint16_t mtu_bytes, struct dp_port *port)
 		.tx_mbufs = 512,
 		.promiscuous = true,
 	};
-	char error[512];
+	char error[512] = "not a device";
 
-	if (cfg_port_parse(device, &config, error, sizeof(error)) &&
+	if (cfg_parse_device(device, &config) == NULL &&
 	    dp_port_open(&config, &needs, port, error, sizeof(error)) == 0)
 		return true;
 	fprintf(stderr, "%s\n", error);

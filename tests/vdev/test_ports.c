@@ -2,8 +2,8 @@
  *
  * Ports of every kind that this machine can make: frames of all sizes arrive whole and in order.
  */
+#include "config/devices.h"
 #include "config/exit_codes.h"
-#include "config/port_text.h"
 #include "dataplane/eal.h"
 #include "tests/vdev/lab.h"
 
@@ -68,8 +68,7 @@ static void ring_pair_when_frames_are_sent_then_they_arrive(void **state)
 
 struct memif_end {
 	char device[96];
-	uint32_t frames; /* 0: echo for ever */
-	bool wait_for_server;
+	uint32_t frames; /* to send, or the MTU */
 };
 
 /* Sends everything back that comes; ends by being killed. */
@@ -125,6 +124,36 @@ static void memif_when_client_starts_first_then_frames_come_back(void **state)
 	assert_int_equal(lab_wait(lab_fork(memif_ask, &client), SECONDS), 0);
 	kill(echo, SIGKILL);
 	assert_int_equal(lab_wait(echo, SECONDS), -2);
+}
+
+static int memif_mismatch(void *context)
+{
+	struct memif_end *end = context;
+	struct dp_port port;
+	uint64_t deadline_ns;
+
+	LAB_CHECK(lab_start_eal(64, 1));
+	LAB_CHECK(lab_open(end->device, (uint16_t)end->frames, &port));
+	/* A good peer is connected after some 20 ms; the bad one tries again and again. */
+	deadline_ns = lab_now_ns() + 1500000000;
+	while (lab_now_ns() < deadline_ns) {
+		LAB_CHECK(!dp_port_link_up(&port));
+		sched_yield();
+	}
+	dp_port_close(&port);
+	return 0;
+}
+
+static void memif_server_when_peer_has_a_larger_mtu_then_it_is_not_let_in(void **state)
+{
+	struct memif_end server = {.frames = 1500}, client = {.frames = 1564};
+
+	snprintf(server.device, sizeof(server.device), "memif-server:%s/m", directory);
+	snprintf(client.device, sizeof(client.device), "memif-client:%s/m", directory);
+	pid_t first = lab_fork(memif_mismatch, &server);
+	pid_t second = lab_fork(memif_mismatch, &client);
+	assert_int_equal(lab_wait(first, SECONDS), 0);
+	assert_int_equal(lab_wait(second, SECONDS), 0);
 }
 
 /* ---- memif peers that are killed ---- */
@@ -266,10 +295,8 @@ static bool device_refused_with(const char *device, uint16_t mtu_bytes, const ch
 		.rx_queues = 1,
 		.tx_queues = 1,
 	};
-	char error[512] = "";
 
-	return cfg_port_parse(device, &config, error, sizeof(error)) &&
-	       refused_with(&config, &needs, words);
+	return cfg_parse_device(device, &config) == NULL && refused_with(&config, &needs, words);
 }
 
 static int refusals(void *unused)
@@ -431,70 +458,12 @@ static void eal_when_lcores_share_cpus_then_they_are_not_exclusive(void **state)
 		assert_int_equal(rc, 0);
 }
 
-/* ---- device strings ---- */
-
-static void device_string_when_parsed_and_printed_then_it_is_the_same(void **state)
-{
-	static const char *const good[] = {
-		"0000:8a:00.0",
-		"memif-server:/run/standfast/a.sock",
-		"memif-client:/run/standfast/a.sock",
-		"af_packet:eth1",
-		"af_xdp:enp1s0f0",
-		"tap:sf0",
-		"ring:x",
-		"vdev:net_null0,no-rx=1",
-	};
-	char error[512], text[CFG_TEXT_BYTES + 32];
-	struct cfg_port port;
-
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		assert_true(cfg_port_parse(good[i], &port, error, sizeof(error)));
-		assert_int_equal(port.kind, i);
-		cfg_port_print(&port, text, sizeof(text));
-		assert_string_equal(text, good[i]);
-	}
-	assert_true(cfg_port_parse("8A:00.1", &port, error, sizeof(error)));
-	assert_string_equal(port.device, "0000:8a:00.1");
-}
-
-static void device_string_when_wrong_then_it_is_refused(void **state)
-{
-	static const char *const bad[] = {
-		"",
-		"eth0",
-		"af_packet",
-		"af_packet:",
-		"af_packet:interface-name-too-long",
-		"af_packet:a/b",
-		"memif-server:/a,role=client",
-		"memif-server:/a b",
-		"8a:00.9",
-		"0000:8a:00",
-		"pci:8a:00.0x",
-		"memif:/x",
-		"ring:",
-		"vdev:",
-	};
-	char error[512], path[300] = "memif-server:/";
-	struct cfg_port port;
-
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		error[0] = 0;
-		assert_false(cfg_port_parse(bad[i], &port, error, sizeof(error)));
-		assert_true(strlen(error) > 10);
-	}
-	memset(path + strlen(path), 'x', 99);
-	assert_false(cfg_port_parse(path, &port, error, sizeof(error)));
-	path[strlen(path) - 1] = 0;
-	assert_true(cfg_port_parse(path, &port, error, sizeof(error)));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ring_pair_when_frames_are_sent_then_they_arrive),
 		cmocka_unit_test(memif_when_client_starts_first_then_frames_come_back),
+		cmocka_unit_test(memif_server_when_peer_has_a_larger_mtu_then_it_is_not_let_in),
 		cmocka_unit_test(
 			memif_server_when_clients_are_killed_under_load_then_it_serves_the_next
 		),
@@ -504,8 +473,6 @@ int main(void)
 		cmocka_unit_test(port_when_it_cannot_be_opened_then_a_sentence_says_why),
 		cmocka_unit_test(eal_when_it_cannot_start_then_a_sentence_says_why),
 		cmocka_unit_test(eal_when_lcores_share_cpus_then_they_are_not_exclusive),
-		cmocka_unit_test(device_string_when_parsed_and_printed_then_it_is_the_same),
-		cmocka_unit_test(device_string_when_wrong_then_it_is_refused),
 	};
 
 	lab_make_directory(directory, sizeof(directory));

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A lab: two nodes, the relay between them, and with veth a network for clients.
+
+Everything about it is in its folder, so any later command, and any test, can go on with it.
+"""
+import glob
+import json
+import os
+import subprocess
+
+from . import network
+from .node import NODES, Node, configuration
+from .process import LabError, Process, tail, wait_for
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+DEFAULT_DIR = "/run/standfast-lab"
+PROGRAMS = {
+    "dataplane": "dataplane/standfast-dataplane",
+    "control": "control/standfast-control",
+    "standfast": "control/standfast",
+    "relay": "deploy/standfast-relay",
+    "bench": "perf/bench/standfast-bench",
+}
+OPTIONS = {
+    "transport": "memif",
+    "ack": "received",
+    "model": "register",
+    "workers_a": 1,
+    "workers_b": 1,
+    "lcores_a": "one",
+    "lcores_b": "one",
+    "relay_seed": 1,
+    "client_mtu": 1500,
+    "replication_mtu": 1500,
+    "digest_interval": 65536,
+    "idle": "auto",
+    "memory": "256 MiB",
+    "hugepages": "auto",
+}
+# What a lab leaves in its folder; nothing else there is touched. Sockets with ~ are memif's.
+FILES = ["lab.json", "*.conf", "*.pid", "*.pid~", "*.log", "[ab].shm*", "[ab].lock",
+         "[ab].control.lock", "[ab].sock", "*.ctl", "client-[ab].sock*", "repl-[ab].sock*",
+         "relay.sock"]
+MAX_DIR = 70            # a path of a Unix socket has 107 bytes
+PAIR_S = 30
+
+
+def build_dir():
+    return os.environ.get("STANDFAST_BUILD") or os.path.join(ROOT, "build")
+
+
+def programs():
+    return {name: os.path.join(build_dir(), path) for name, path in PROGRAMS.items()}
+
+
+class Lab:
+    """A lab in a folder, there already or made by up()."""
+
+    def __init__(self, directory=DEFAULT_DIR):
+        self.dir = os.path.realpath(directory)
+        self.file = os.path.join(self.dir, "lab.json")
+        self.programs = programs()
+        self.options = dict(OPTIONS)
+        self.is_up = os.path.exists(self.file)
+        if self.is_up:
+            with open(self.file) as file:
+                self.options.update(json.load(file))
+        self._make_parts()
+
+    def _make_parts(self):
+        self.nodes = {name: Node(name, self.dir, self.programs, self.options) for name in NODES}
+        self.a, self.b = self.nodes["a"], self.nodes["b"]
+        self.relay = Process(self.dir, "relay")
+        self.relay_socket = os.path.join(self.dir, "relay.sock")
+        self.is_veth = self.options["transport"] == "veth"
+
+    def need(self):
+        if not self.is_up:
+            raise LabError(f"no lab in {self.dir}: deploy/lab up --dir {self.dir}", 3)
+
+    # --- up and down ---
+
+    def prepare(self, **options):
+        """Makes folder, configuration files and network; starts nothing."""
+        if self.is_up:
+            raise LabError(f"there is a lab in {self.dir} already: deploy/lab down, or another "
+                           "--dir")
+        for path in self.programs.values():
+            if not os.access(path, os.X_OK):
+                raise LabError(f"{path} is not built (meson setup build && ninja -C build)")
+        if len(self.dir) > MAX_DIR:
+            raise LabError(f"{self.dir}: longer than {MAX_DIR} characters, too long for sockets", 2)
+        self.options.update(options)
+        self._make_parts()
+        os.makedirs(self.dir, mode=0o700, exist_ok=True)
+        with open(self.file, "w") as file:
+            json.dump(self.options, file, indent=1)
+        self.is_up = True
+        for name, node in self.nodes.items():
+            with open(node.config, "w") as file:
+                file.write(configuration(name, self.dir, self.options))
+        if self.is_veth:
+            network.up(self.dir, self.options["client_mtu"], self.options["replication_mtu"])
+
+    def up(self, **options):
+        """A pair that is PAIRED; on failure nothing is left but the text of the error."""
+        was_up = self.is_up
+        try:
+            self.prepare(**options)
+            self.start()
+        except BaseException:
+            if not was_up:
+                self.down()
+            raise
+        return self
+
+    def start(self):
+        """Starts everything that prepare() has prepared; waits until the pair is PAIRED."""
+        self.start_relay()
+        for node in self.nodes.values():
+            node.start_dataplane()
+            node.start_control()
+        for node in self.nodes.values():
+            node.wait_running()
+        self.wait_paired()
+
+    def start_relay(self):
+        if self.is_veth:
+            ends = ["af_packet:repl-a", "af_packet:repl-b"]
+        else:
+            ends = [f"memif-client:{self.dir}/repl-{name}.sock" for name in NODES]
+        self.relay.start(
+            [self.programs["relay"], "--a", ends[0], "--b", ends[1], "--control",
+             self.relay_socket, "--seed", str(self.options["relay_seed"]), "--mtu",
+             str(self.options["replication_mtu"])],
+            network.NET if self.is_veth else None)
+
+        def serving():
+            if not self.relay.pid():
+                raise LabError(f"the relay ended at once:\n{tail(self.relay.log)}")
+            return os.path.exists(self.relay_socket)
+        wait_for("start of the relay", 20, serving)
+
+    def down(self):
+        """Ends every process of the lab and removes what it made. Nothing there is no error."""
+        for process in [*self.a.processes(), *self.b.processes(), self.relay]:
+            process.stop()
+        if self.is_veth and network.owner() == self.dir:
+            network.down()
+        for pattern in FILES:
+            for path in glob.glob(os.path.join(glob.escape(self.dir), pattern)):
+                os.unlink(path)
+        try:
+            os.rmdir(self.dir)
+        except OSError:
+            pass        # somebody keeps files of his own in it, or it never was
+        self.is_up = False
+
+    # --- the link between the nodes ---
+
+    def tell_relay(self, command):
+        """The relay's answer to a command; for "stats" as a dict."""
+        result = subprocess.run([self.programs["relay"], "--send", self.relay_socket, command],
+                                capture_output=True, text=True, timeout=20)
+        if result.returncode != 0:
+            raise LabError((result.stderr or result.stdout).strip(), result.returncode)
+        return json.loads(result.stdout) if command == "stats" else result.stdout.strip()
+
+    # --- looking ---
+
+    def wait_paired(self, seconds=PAIR_S):
+        """Until both nodes say so."""
+        try:
+            wait_for("paired", seconds, lambda: all(n.is_paired() for n in self.nodes.values()))
+        except LabError:
+            raise LabError(f"the nodes are not paired within {seconds} s:\n{self.modes_text()}")
+
+    def modes_text(self):
+        lines = []
+        for name, node in self.nodes.items():
+            status = node.status()
+            lines.append(f"  {name}: " + (
+                "does not run" if not status else
+                f"{status['role']}, {status['mode']}, {status['last_change']['text']}"))
+        return "\n".join(lines)
+
+    def digests(self, seconds=20):
+        """(sequence, digest of a, digest of b) of both nodes at one sequence, without load."""
+        def level():
+            a, b = self.a.digest(), self.b.digest()
+            return a and b and a["sequence"] == b["sequence"] and \
+                (a["sequence"], a["digest"], b["digest"])
+        return wait_for("both nodes at one sequence", seconds, level)
+
+    def bench_target(self):
+        """The arguments that lead standfast-bench to this pair over memif."""
+        return ["--to", f"memif:{self.a.client_socket},{self.b.client_socket}"]
+
+    def bench_command(self, *arguments):
+        return [self.programs["bench"], *self.bench_target(), *map(str, arguments)]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the end-to-end tests share: a laboratory per test, load on it, and what must hold after it.
+
+Waiting is on status and counters with a deadline; log text is never read. Exit code 77 when
+everything was skipped. SEED=N repeats the random choices of a run.
+"""
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "deploy"))
+sys.path.insert(0, os.path.join(ROOT, "client", "python"))
+from standfast_lab import network                           # noqa: E402
+from standfast_lab.pair import Lab                          # noqa: E402
+from standfast_lab.process import LabError, wait_for        # noqa: E402
+
+__all__ = ["Lab", "LabError", "LabTest", "Bench", "network", "wait_for", "need_root", "full",
+           "main", "SEED", "BENCH_S"]
+
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1 << 31))
+BENCH_S = 300           # after that a load counts as stuck
+
+
+def full():
+    """True in a long run (tests/run --full)."""
+    return os.environ.get("STANDFAST_TESTS") == "full"
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root for network namespaces")
+
+
+class Bench:
+    """A standfast-bench that runs beside the test; check() waits for it and judges it."""
+
+    def __init__(self, test, lab, *arguments):
+        self.test = test
+        self.process = subprocess.Popen(
+            lab.bench_command("--json", "--seed", SEED, *arguments),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        test.addCleanup(self._end)
+
+    def _end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def running(self):
+        return self.process.poll() is None
+
+    def check(self):
+        """Every request answered, every answer kept, none twice; the summary."""
+        out, errors = self.process.communicate(timeout=BENCH_S)
+        where = f"standfast-bench, exit {self.process.returncode}: {errors}\n{out}"
+        self.test.assertEqual(self.process.returncode, 0, where)
+        result = json.loads(out)
+        for key in ("lost_after_ack", "applied_twice", "wrong_values", "wrong_order", "unknown",
+                    "undecided", "unchecked_assets", "stale_reads", "differing_repeats",
+                    "bad_request", "forgotten", "bad_answers"):
+            self.test.assertEqual(result[key], 0, f"{key}: {where}")
+        self.test.assertEqual(result["sent"], result["answered"], where)
+        self.test.assertTrue(result["ledger"] and result["promises_kept"], where)
+        return result
+
+
+class LabTest(unittest.TestCase):
+    """A test with a laboratory of its own, gone afterwards; its logs are shown when it failed."""
+
+    def lab_dir(self):
+        directory = tempfile.mkdtemp(prefix="sf-", dir="/tmp")
+        self.addCleanup(shutil.rmtree, directory, True)
+        return directory
+
+    def make_lab(self, **options):
+        """A paired lab."""
+        lab = self.prepare_lab(**options)
+        lab.start()
+        return lab
+
+    def prepare_lab(self, **options):
+        """Configuration and network of a lab; nothing runs yet."""
+        lab = Lab(self.lab_dir())
+        self.addCleanup(self._take_down, lab)
+        lab.prepare(relay_seed=SEED, **options)
+        return lab
+
+    def _take_down(self, lab):
+        result = getattr(self._outcome, "result", None)
+        bad = result and any(test is self for test, _ in result.failures + result.errors)
+        if bad or not getattr(self._outcome, "success", True):
+            self._show(lab)
+        lab.down()
+
+    @staticmethod
+    def _show(lab):
+        print(f"--- {lab.dir}, SEED={SEED}\n{lab.modes_text()}", file=sys.stderr)
+        for process in (*lab.a.processes(), *lab.b.processes(), lab.relay):
+            if os.path.exists(process.log):
+                with open(process.log, errors="replace") as file:
+                    print(f"--- {process.log}\n{file.read()[-3000:]}", file=sys.stderr)
+
+    def load(self, lab, *arguments):
+        """Runs a load to its end and checks it."""
+        return Bench(self, lab, *arguments).check()
+
+    def wait(self, what, check, seconds=20):
+        return wait_for(what, seconds, check)
+
+    def wait_status(self, node, seconds=20, **wanted):
+        """Until the node's status has these values; "reason" is last_change's."""
+        def fits():
+            status = node.status()
+            if not status:
+                return None
+            seen = {**status, "reason": status["last_change"]["reason"]}
+            return status if all(seen[key] == value for key, value in wanted.items()) else None
+        return wait_for(f"{node.name} with {wanted}", seconds, fits)
+
+    def assert_level(self, lab):
+        """Both nodes hold the same at the same sequence; that sequence."""
+        sequence, digest_a, digest_b = lab.digests()
+        self.assertEqual(digest_a, digest_b, f"at sequence {sequence}, SEED={SEED}")
+        return sequence
+
+
+def main():
+    print(f"SEED={SEED}", flush=True)
+    program = unittest.main(module="__main__", exit=False, verbosity=2)
+    result = program.result
+    if result.testsRun and len(result.skipped) == result.testsRun:
+        print("skipped:", result.skipped[0][1])
+        sys.exit(77)
+    sys.exit(not result.wasSuccessful())

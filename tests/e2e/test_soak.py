@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Many updates in one run, with the replication link cut and healed and the standby paused
+meanwhile: nothing is lost or doubled, and buffers, memory and rings are back where they began."""
+import lab
+from lab import full
+
+UPDATES = 10_000_000 if full() else 1_000_000
+WARM_UP = 200_000           # more than the arena has slots, so that all of it has been touched
+CUTS = 10
+# Growth that is no leak: pages of tables that the warm-up happened not to reach.
+MEMORY_SLACK_KIB = 1024
+LOAD = ["--outstanding", 1024, "--batch", 16]
+
+
+class Soak(lab.LabTest):
+    def test_cuts_and_pauses_under_load_leave_nothing_behind(self):
+        pair = self.make_lab(workers_b=2)
+        self.load(pair, "--updates", WARM_UP, *LOAD)
+        before = self.resources(pair)
+
+        bench = lab.Bench(self, pair, "--updates", UPDATES, *LOAD)
+        for number in range(CUTS):
+            self.wait_progress(pair, bench, WARM_UP + UPDATES * (number + 1) // (CUTS + 3))
+            self.cut_and_heal(pair, ["a-b", "b-a", "both"][number % 3], long=number % 2 == 1)
+            if number == CUTS // 2:
+                self.pause_and_resume_standby(pair)
+        self.assertTrue(bench.running(), "the load ended before the last cut")
+        result = bench.check()
+        self.assertEqual(result["acked"], UPDATES)
+
+        self.assert_level(pair)
+        self.assert_quiet(pair)
+        after = self.resources(pair)
+        print(f"before {before}\nafter  {after}\nrate {result['rate']:.0f} a second, "
+              f"{result['retried']} sent again, longest gap {result['longest_gap_ns'] / 1e6:.0f} "
+              "ms", flush=True)
+        for name in pair.nodes:
+            self.assertEqual(after[name]["mbufs"], before[name]["mbufs"], name)
+            self.assertLess(after[name]["memory_kib"],
+                            before[name]["memory_kib"] + MEMORY_SLACK_KIB, name)
+            self.assertEqual(after[name]["files"], before[name]["files"], name)
+
+    def resources(self, pair):
+        """Of each node, at rest: buffers in use, resident memory, open files."""
+        def of(node):
+            # The slow figures are as old as the last status round; wait until one says rest.
+            self.wait("no mbuf in use", lambda: self.mbufs(node) == self.baseline(node))
+            return {"mbufs": self.mbufs(node), "memory_kib": node.dataplane.memory_kib(),
+                    "files": node.dataplane.open_files()}
+        return {name: of(node) for name, node in pair.nodes.items()}
+
+    @staticmethod
+    def mbufs(node):
+        return node.counters()["node"]["mbufs_in_use"]
+
+    @staticmethod
+    def baseline(node):
+        return node.counters()["node"]["mbufs_baseline"]
+
+    def wait_progress(self, pair, bench, sequence):
+        self.wait(f"sequence {sequence}", lambda: not bench.running()
+                  or pair.a.status()["sequence"] >= sequence, seconds=lab.BENCH_S)
+
+    def cut_and_heal(self, pair, way, long):
+        """Short: healed as soon as frames were lost. Long: healed when the primary has noticed."""
+        lost = sum(pair.tell_relay("stats")[w]["cut"] for w in ("a-b", "b-a"))
+        pair.tell_relay("cut " + way)
+        if long:
+            self.wait_status(pair.a, mode="blocked")
+        else:
+            self.wait("frames lost by the cut", lambda: sum(
+                pair.tell_relay("stats")[w]["cut"] for w in ("a-b", "b-a")) > lost)
+        pair.tell_relay("heal")
+        pair.wait_paired()
+
+    def pause_and_resume_standby(self, pair):
+        pair.b.pause()
+        self.wait_status(pair.a, mode="blocked", reason="peer_silent")
+        pair.b.resume()
+        pair.wait_paired()
+
+    def assert_quiet(self, pair):
+        """Everything that was sequenced is committed, applied and acknowledged: rings are empty."""
+        def quiet(node):
+            status = node.status()
+            return status["sequence"] == status["committed"] == status["applied"] > 0 and status
+        status = [self.wait(f"{node.name} at rest", lambda node=node: quiet(node))
+                  for node in pair.nodes.values()]
+        self.assertEqual(status[0]["sequence"], status[1]["sequence"])
+        self.assertEqual(status[0]["peer"]["acked"], status[0]["sequence"])
+        self.assertEqual([s["sessions"] for s in status], [0, 0])
+
+
+if __name__ == "__main__":
+    lab.main()
