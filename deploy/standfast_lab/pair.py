@@ -43,6 +43,8 @@ FILES = ["lab.json", "*.conf", "*.pid", "*.pid~", "*.log", "[ab].shm*", "[ab].lo
          "relay.sock"]
 MAX_DIR = 70            # a path of a Unix socket has 107 bytes
 PAIR_S = 30
+PASSING = ("start", "peer_restarted", "catching_up")    # reasons that do not last
+SETTLE_S = 3
 
 
 def build_dir():
@@ -174,6 +176,17 @@ class Lab:
             wait_for("paired", seconds, lambda: all(n.is_paired() for n in self.nodes.values()))
         except LabError:
             raise LabError(f"the nodes are not paired within {seconds} s:\n{self.modes_text()}")
+
+    def settle(self):
+        """Waits a moment until no node says something that will soon be different."""
+        def settled():
+            found = [node.status() for node in self.nodes.values()]
+            return all(not status or status["last_change"]["reason"] not in PASSING
+                       for status in found)
+        try:
+            wait_for("settling", SETTLE_S, settled)
+        except LabError:
+            pass        # then that is how it stands
 
     def modes_text(self):
         lines = []
