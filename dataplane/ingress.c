@@ -32,7 +32,7 @@ static void answer_bad_update(
 		.client_id = client_id,
 		.request_seq = request_seq,
 		.asset_id = asset_id,
-		.epoch = *ingress->epoch,
+		.epoch = (uint32_t)dp_shm_load(&ingress->commit->epoch),
 		.status = CLI_BAD_REQUEST,
 	};
 	dp_replies_response(&ingress->replies, client, &response);
@@ -63,7 +63,7 @@ static void answer_marked(
 		case DP_MARK_BAD_OPEN:
 			opened = (struct dp_opened){
 				.nonce = sf_load64(block),
-				.epoch = *ingress->epoch,
+				.epoch = (uint32_t)dp_shm_load(&ingress->commit->epoch),
 				.status = CLI_BAD_REQUEST,
 			};
 			dp_replies_opened(&ingress->replies, client, &opened);

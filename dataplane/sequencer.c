@@ -55,6 +55,9 @@ static unsigned take_requests(struct dp_sequencer *sequencer)
 		inbox->count = 0;
 		taken += count;
 	}
+	sf_histogram_run_end(
+		&sequencer->sequenced, dp_shm_histogram(sequencer->shm, DP_STAGE_SEQUENCED)
+	);
 	return taken;
 }
 
@@ -90,6 +93,8 @@ static void publish(struct dp_sequencer *sequencer)
 {
 	struct dp_commit *commit = sequencer->commit;
 	const struct rep_update *update = &sequencer->update;
+	if (unlikely(commit->epoch != sequencer->core.epoch))
+		dp_shm_store(&commit->epoch, sequencer->core.epoch);
 	/* Release: a worker that sees the numbers sees everything that led to them. */
 	if (commit->committed != update->committed)
 		__atomic_store_n(&commit->committed, update->committed, __ATOMIC_RELEASE);

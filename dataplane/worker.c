@@ -9,28 +9,31 @@
 #define RELEASE __ATOMIC_RELEASE
 #endif
 
-#define LOOK_AHEAD 3 /* elements between a prefetch and its use */
-
-static void prefetch(const struct dp_worker *worker, uint64_t element)
+/* Finds an element's places in the shard, so that their cache lines come while others are applied.
+ */
+static inline void
+locate(const struct dp_worker *worker, uint64_t element, struct dp_shard_place *place)
 {
 	if (element & (DP_ELEMENT_SIDE | DP_ELEMENT_MARK))
 		return;
 	uint64_t sequence = element & DP_ELEMENT_VALUE;
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
-	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
 	if (entry->kind == REP_ENTRY_UPDATE)
-		dp_shard_prefetch(
-			&worker->shard, entry->asset_id, meta->session, entry->request_seq
+		dp_shard_locate(
+			&worker->shard,
+			entry,
+			worker->meta[sequence & worker->arena.mask].session,
+			place
 		);
 }
 
-static void apply_entry(struct dp_worker *worker, uint64_t sequence)
+static inline void
+apply_entry(struct dp_worker *worker, uint64_t sequence, const struct dp_shard_place *place)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
-	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
 	/* Sessions are the sequencer's: an OPEN only has its answer here, a CLOSE nothing. */
 	if (entry->kind == REP_ENTRY_UPDATE)
-		dp_shard_apply(&worker->shard, entry, meta->session);
+		dp_shard_apply_at(&worker->shard, entry, place);
 	worker->shm->counters.applied++;
 }
 
@@ -102,7 +105,7 @@ static void answer_opened(
 	struct dp_opened opened = {
 		.nonce = nonce,
 		.client_id = client_id,
-		.epoch = (uint32_t)worker->commit->epoch,
+		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 		.status = CLI_OK,
 		.max_inflight = worker->max_inflight,
 	};
@@ -110,7 +113,9 @@ static void answer_opened(
 		worker->shm->counters.answers++;
 }
 
-static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
+static inline void answer_entry(
+	struct dp_worker *worker, uint64_t sequence, uint64_t now_ns, struct sf_histogram_run *times
+)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
 	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
@@ -125,10 +130,10 @@ static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t n
 		.request_seq = entry->request_seq,
 		.asset_id = entry->asset_id,
 		.sequence = sequence,
-		.epoch = (uint32_t)worker->commit->epoch,
+		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 	};
 	answer_kept(worker, &meta->client, meta->session, &response);
-	sf_histogram_record(worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
+	sf_histogram_run_add(times, worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
 }
 
 static void answer_side(struct dp_worker *worker, struct dp_side *side)
@@ -137,7 +142,7 @@ static void answer_side(struct dp_worker *worker, struct dp_side *side)
 		.client_id = side->client_id,
 		.request_seq = side->request_seq,
 		.asset_id = side->asset_id,
-		.epoch = (uint32_t)worker->commit->epoch,
+		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 	};
 	switch (side->kind) {
 	case DP_SIDE_READ:
@@ -172,6 +177,7 @@ static unsigned release(struct dp_worker *worker)
 	uint64_t committed = __atomic_load_n(&worker->commit->committed, __ATOMIC_ACQUIRE);
 	uint64_t confirmed = __atomic_load_n(&worker->commit->confirmed_frame, __ATOMIC_ACQUIRE);
 	uint64_t now_ns = 0;
+	struct sf_histogram_run times = {0};
 
 	while (worker->held_tail != worker->held_head) {
 		uint64_t element = worker->held[worker->held_tail & worker->held_mask];
@@ -187,12 +193,13 @@ static unsigned release(struct dp_worker *worker)
 				break;
 			if (now_ns == 0)
 				now_ns = dp_now_ns();
-			answer_entry(worker, value, now_ns);
+			answer_entry(worker, value, now_ns, &times);
 			worker->done = value;
 		}
 		worker->held_tail++;
 		released++;
 	}
+	sf_histogram_run_end(&times, worker->answered);
 	if (released > 0) {
 		dp_replies_flush(&worker->replies);
 		/* Release: our last look at the side places comes before the sequencer's next
@@ -209,13 +216,12 @@ unsigned dp_worker_poll(void *agent)
 	unsigned count = rte_ring_sc_dequeue_burst_elem(
 		worker->ring, elements, sizeof(elements[0]), DP_BURST, NULL
 	);
-	for (unsigned i = 0; i < count && i < LOOK_AHEAD; i++)
-		prefetch(worker, elements[i]);
+	struct dp_shard_place places[DP_BURST];
+	for (unsigned i = 0; i < count; i++)
+		locate(worker, elements[i], &places[i]);
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
-		if (i + LOOK_AHEAD < count)
-			prefetch(worker, elements[i + LOOK_AHEAD]);
 		if (element & DP_ELEMENT_MARK) {
 			write_mark(worker, value);
 		} else if (element & DP_ELEMENT_SIDE) {
@@ -224,7 +230,7 @@ unsigned dp_worker_poll(void *agent)
 				execute_read(worker, side);
 			hold(worker, element);
 		} else {
-			apply_entry(worker, value);
+			apply_entry(worker, value, &places[i]);
 			if (element & DP_ELEMENT_ANSWER)
 				hold(worker, element);
 			else

@@ -58,6 +58,7 @@ void rep_core_init(
 	memset(core, 0, sizeof(*core));
 	memset(memory, 0, rep_core_memory_bytes(config));
 	core->config = *config;
+	core->epoch = config->epoch;
 	core->held = memory;
 	core->mode = config->role == REP_PRIMARY ? REP_MODE_BLOCKED : REP_MODE_STANDBY;
 	core->reason = REP_REASON_START;
@@ -187,10 +188,15 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 		for (uint32_t i = 0; i < event->frame_count; i++)
 			receive(core, &event->frames[i], i, update, now_ns);
 		rep_link_judge(core, event->rx_drained, now_ns);
-		if (core->link_up && core->config.role == REP_PRIMARY)
+		if (core->link_up && core->config.role == REP_PRIMARY) {
 			rep_window_send(core, update, now_ns);
-		else if (core->link_up)
+		} else if (core->link_up) {
 			rep_gather_naks(core, update, now_ns);
+			/* Room that workers made after the last acknowledgement must not wait for a
+			 * heartbeat: the primary may stand still for it. */
+			uint64_t limit = core->passed_sequence + core->config.slots;
+			core->ack_due |= limit - core->told_limit >= core->config.slots / 4;
+		}
 		send_control(core, update, event->reads, now_ns);
 	}
 
@@ -240,7 +246,7 @@ void rep_core_header(
 		.source = core->config.link.node,
 		.destination = core->config.link.peer,
 		.cluster_tag = core->config.link.cluster_tag,
-		.epoch = core->config.epoch,
+		.epoch = core->epoch,
 		.source_incarnation = core->config.incarnation,
 		.destination_incarnation = core->peer_incarnation,
 		.frame_number = ++core->frame_number,
@@ -256,6 +262,7 @@ void rep_core_header(
 	};
 	core->last_sent_ns = now_ns;
 	core->sent_ns[core->frame_number % REP_SENT_TIMES] = now_ns;
+	core->told_limit = header->limit;
 }
 
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
@@ -264,7 +271,7 @@ void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 		.last_sequence = core->last_sequence,
 		.author_incarnation = core->last_sequence > 0 ? core->author_incarnation : 0,
 		.config_digest = core->config.config_digest,
-		.last_epoch = core->config.epoch,
+		.last_epoch = core->epoch,
 	};
 }
 

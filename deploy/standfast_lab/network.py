@@ -8,6 +8,8 @@
 The nodes' addresses belong to their DPDK ports; a kernel that had them too would answer in their
 place. One such network can exist at a time, because its namespaces have fixed names.
 """
+import contextlib
+import ctypes
 import json
 import os
 import subprocess
@@ -18,6 +20,7 @@ CLIENT, NET = "standfast-client", "standfast-net"
 NODES = {"a": "standfast-a", "b": "standfast-b"}
 ALL = [CLIENT, NET, *NODES.values()]
 CLIENT_ADDRESS = "10.77.0.100"
+CLONE_NEWNET = 0x40000000
 NO_IPV6 = """cd /proc/sys/net/ipv6/conf 2>/dev/null || exit 0
 echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6"""
 OWNER_FILE = "/run/standfast-veth-lab"
@@ -84,3 +87,19 @@ def down():
         _run(["ip", "netns", "del", name])
     if os.path.exists(OWNER_FILE):
         os.unlink(OWNER_FILE)
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """The calling thread is in a namespace meanwhile; sockets made there stay there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    away = os.open("/run/netns/" + namespace, os.O_RDONLY)
+    try:
+        if libc.setns(away, CLONE_NEWNET) != 0:
+            raise LabError(f"cannot enter {namespace}: {os.strerror(ctypes.get_errno())}")
+        yield
+    finally:
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+        os.close(away)

@@ -9,7 +9,7 @@ import os
 import subprocess
 
 from . import network
-from .node import NODES, Node, configuration
+from .node import NODES, PORT, Node, configuration
 from .process import LabError, Process, tail, wait_for
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -192,9 +192,11 @@ class Lab:
                 (a["sequence"], a["digest"], b["digest"])
         return wait_for("both nodes at one sequence", seconds, level)
 
-    def bench_target(self):
-        """The arguments that lead standfast-bench to this pair over memif."""
-        return ["--to", f"memif:{self.a.client_socket},{self.b.client_socket}"]
-
     def bench_command(self, *arguments):
-        return [self.programs["bench"], *self.bench_target(), *map(str, arguments)]
+        """The command that loads this pair, from where its clients are."""
+        if self.is_veth:
+            nodes = "udp:" + ",".join(f"{NODES[name]['address']}:{PORT}" for name in NODES)
+        else:
+            nodes = f"memif:{self.a.client_socket},{self.b.client_socket}"
+        enter = ["nsenter", "--net=/run/netns/" + network.CLIENT] if self.is_veth else []
+        return [*enter, self.programs["bench"], "--to", nodes, *map(str, arguments)]

@@ -57,7 +57,8 @@ void sim_node_start(struct sim *sim, uint32_t id)
 				.max_payload_bytes = (uint16_t)plan->max_payload,
 			},
 		.role = id == 0 ? REP_PRIMARY : REP_STANDBY,
-		.epoch = SIM_EPOCH,
+		/* Each life of the primary has an epoch of its own; the standby follows any. */
+		.epoch = id == 0 ? SIM_EPOCH + 2 * node->life : 0,
 		.incarnation = node->incarnations[node->life],
 		.config_digest = CONFIG_DIGEST,
 		.slots = plan->slots[id],
@@ -570,6 +571,10 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 
 	if (node->rx_head != node->rx_tail || node->request_head != node->request_tail)
 		sim_node_wake(sim, id, sim->now_ns + 1000);
+	/* A dataplane polls all the time; here a poll that would only find progress is made once.
+	 */
+	if (sim_workers_passed(node) > node->core.passed_sequence)
+		sim_node_wake(sim, id, sim->now_ns + 2000);
 	uint64_t deadline_ns = rep_core_deadline_ns(&node->core);
 	if (deadline_ns != UINT64_MAX)
 		sim_node_wake(sim, id, sf_max64(deadline_ns, sim->now_ns + 500));

@@ -447,6 +447,25 @@ static void mismatch_when_epochs_differ_then_epoch_mismatch(void **state)
 	pair_free(pair);
 }
 
+static void standby_that_holds_nothing_when_the_primary_restarts_then_follows_its_epoch(void **state
+)
+{
+	struct pair *pair = pair_new();
+	uint32_t epoch = pair->nodes[PAIR_P].config.epoch;
+	pair->nodes[PAIR_S].config.epoch = 0; /* any */
+	pair_boot(pair, PAIR_P);
+	pair_boot(pair, PAIR_S);
+	pair_run_for(pair, 20 * MS);
+	pair_expect_state(pair, PAIR_P, REP_MODE_PAIRED, REP_REASON_NONE);
+	assert_int_equal(core_of(pair, PAIR_S)->epoch, epoch);
+	pair->nodes[PAIR_P].config.epoch += 2;
+	pair_boot(pair, PAIR_P);
+	pair_run_for(pair, 20 * MS);
+	pair_expect_state(pair, PAIR_P, REP_MODE_PAIRED, REP_REASON_NONE);
+	assert_int_equal(core_of(pair, PAIR_S)->epoch, epoch + 2);
+	pair_free(pair);
+}
+
 static struct rep_header foreign_ack(const struct pair *pair, uint32_t epoch)
 {
 	return (struct rep_header){
@@ -626,6 +645,9 @@ int main(void)
 		cmocka_unit_test(mismatch_when_both_are_primary_then_role_conflict),
 		cmocka_unit_test(mismatch_when_settings_differ_then_config_mismatch),
 		cmocka_unit_test(mismatch_when_epochs_differ_then_epoch_mismatch),
+		cmocka_unit_test(
+			standby_that_holds_nothing_when_the_primary_restarts_then_follows_its_epoch
+		),
 		cmocka_unit_test(
 			epoch_when_a_frame_is_stale_then_dropped_and_told_so_at_most_each_interval
 		),

@@ -485,7 +485,7 @@ static void forge(struct pair *pair, int node, uint8_t type, struct wire *wire)
 		.source = peer->config.link.node,
 		.destination = peer->config.link.peer,
 		.cluster_tag = peer->config.link.cluster_tag,
-		.epoch = peer->config.epoch,
+		.epoch = peer->epoch,
 		.source_incarnation = peer->config.incarnation,
 		.destination_incarnation = peer->peer_incarnation,
 		.frame_number = 1, /* old news, but well-formed */
