@@ -69,15 +69,14 @@ static bool append(struct dp_sequencer *sequencer)
 	const struct rep_range *range = &sequencer->update.append;
 	for (uint64_t seq = range->first; seq < range->first + range->count; seq++) {
 		struct dp_meta *meta = &sequencer->meta[seq & sequencer->intake.arena.mask];
-		const struct rep_entry *entry = rep_arena_entry(&sequencer->intake.arena, seq);
-		if (rep_intake_follow(&sequencer->intake, seq, &meta->session) != REP_SESSION_OK) {
+		struct rep_verdict_detail detail;
+		if (rep_intake_follow(&sequencer->intake, seq, &detail) != REP_SESSION_OK) {
 			sequencer->counters->bad_appended_entry++;
 			rep_core_halt(&sequencer->core, REP_REASON_BAD_ENTRY);
 			return false;
 		}
-		uint32_t worker = entry->kind == REP_ENTRY_UPDATE
-					  ? sequencer->worker_of[rep_partition(entry->asset_id)]
-					  : 0;
+		uint32_t worker = sequencer->worker_of[detail.partition];
+		meta->session = detail.session;
 		dp_sequencer_push(sequencer, worker, seq);
 		sequencer->workers[worker].pushed_sequence = seq;
 		sequencer->last_appended = seq;

@@ -117,8 +117,7 @@ static inline struct dp_asset *find_asset(
 
 static uint64_t asset_hash(const struct dp_shard *shard, const struct dp_asset *asset)
 {
-	uint64_t h = sf_mix(KEY_ASSET ^ asset->asset_id, asset->version);
-	h = sf_mix(h, asset->last_sequence);
+	uint64_t h = sf_mix(KEY_ASSET ^ asset->asset_id, asset->last_sequence) ^ asset->version;
 	for (uint32_t i = 0; i < shard->config.model->state_bytes; i += 8)
 		h = sf_mix(h, sf_load64(asset->state + i));
 	return h;
@@ -137,8 +136,8 @@ answer_of(const struct dp_shard *shard, uint32_t session, uint64_t request_seq)
 static uint64_t answer_hash(const struct rep_entry *entry, const struct dp_answer *answer)
 {
 	uint64_t h = sf_mix(KEY_ANSWER ^ entry->client_id, entry->request_seq);
-	h = sf_mix(h ^ answer->sequence, answer->asset_version);
-	h = sf_mix(h, (uint64_t)answer->status << 16 | answer->payload_bytes);
+	uint64_t kind = (uint64_t)answer->status << 16 | answer->payload_bytes;
+	h = sf_mix(h ^ answer->sequence, answer->asset_version ^ kind << 40);
 	uint32_t i = 0;
 	for (; i + 8 <= answer->payload_bytes; i += 8)
 		h = sf_mix(h, sf_load64(answer->payload + i));

@@ -164,14 +164,15 @@ enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id)
 }
 
 enum rep_session_fault
-rep_intake_follow(struct rep_intake *intake, uint64_t sequence, uint32_t *session)
+rep_intake_follow(struct rep_intake *intake, uint64_t sequence, struct rep_verdict_detail *detail)
 {
 	const struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
 	CHECK(entry->sequence == sequence);
-	uint8_t partition =
+	detail->sequence = sequence;
+	detail->partition =
 		entry->kind == REP_ENTRY_UPDATE ? rep_partition(entry->asset_id) : (uint8_t)0;
 	enum rep_session_fault fault =
-		rep_session_apply(intake->sessions, entry, partition, session);
+		rep_session_apply(intake->sessions, entry, detail->partition, &detail->session);
 	if (fault == REP_SESSION_OK)
 		mark(intake, sequence);
 	return fault;

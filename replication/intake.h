@@ -85,6 +85,7 @@ rep_intake_open(struct rep_intake *intake, uint64_t nonce, struct rep_verdict_de
 /* Closes an open session, for its client or for idleness. FORGOTTEN when it is not open. */
 enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id);
 
-/* The standby's next appended entry, in sequence order. On a fault the caller halts the core. */
+/* The standby's next appended entry, in sequence order; detail names its session and partition (0
+ * for what is no update). On a fault the caller halts the core. */
 enum rep_session_fault
-rep_intake_follow(struct rep_intake *intake, uint64_t sequence, uint32_t *session);
+rep_intake_follow(struct rep_intake *intake, uint64_t sequence, struct rep_verdict_detail *detail);

@@ -304,6 +304,7 @@ int main(int argc, char **argv)
 		return SF_EXIT_FAILED;
 	}
 	rte_eal_remote_launch(run, &chain, 1);
-	rte_eal_mp_wait_lcore();
-	return SF_EXIT_OK;
+	/* Waiting for the lcore DPDK's way would spin. */
+	for (;;)
+		pause();
 }

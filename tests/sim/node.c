@@ -487,8 +487,10 @@ append(struct sim *sim, struct sim_node *node, const struct rep_update *update, 
 		if (primary) {
 			item = batch->entries[i];
 		} else {
+			struct rep_verdict_detail detail;
 			enum rep_session_fault fault =
-				rep_intake_follow(&node->intake, sequence, &item.session);
+				rep_intake_follow(&node->intake, sequence, &detail);
+			item.session = detail.session;
 			if (fault != REP_SESSION_OK)
 				rep_core_halt(&node->core, REP_REASON_BAD_ENTRY);
 			SIM_REQUIRE(

@@ -324,7 +324,6 @@ static void follow_when_entries_are_the_primarys_then_tables_are_equal(void **st
 {
 	struct fixture f, g;
 	struct rep_verdict_detail detail;
-	uint32_t session;
 	start(&f, true, 4);
 	open_one(&f);
 	begin(&f);
@@ -338,10 +337,10 @@ static void follow_when_entries_are_the_primarys_then_tables_are_equal(void **st
 	start(&g, false, 4);
 	memcpy(g.intake.arena.base, arena, sizeof(arena));
 	for (uint64_t sequence = 1; sequence <= 4; sequence++)
-		assert_int_equal(rep_intake_follow(&g.intake, sequence, &session), REP_SESSION_OK);
+		assert_int_equal(rep_intake_follow(&g.intake, sequence, &detail), REP_SESSION_OK);
 	assert_int_equal(g.sessions.digest, expected.digest);
 	/* The same entry again does not fit, and says so instead of aborting. */
-	assert_int_equal(rep_intake_follow(&g.intake, 3, &session), REP_SESSION_DUPLICATE);
+	assert_int_equal(rep_intake_follow(&g.intake, 3, &detail), REP_SESSION_DUPLICATE);
 	assert_int_equal(g.sessions.digest, expected.digest);
 	stop(&f);
 	stop(&g);
