@@ -119,7 +119,7 @@ static void make_side(struct pair *pair, int node, const struct pair_options *op
 		fail_msg("%s", error);
 	/* Epochs beyond the clock's, so that the same updates give the same digest in each pair. */
 	if (side->shm->former_epoch == 0)
-		side->shm->former_epoch = 4000000001u;
+		side->shm->former_epoch = 1000000001u;
 	open_ports(side, options);
 	if (dp_node_create(
 		    &side->node,
