@@ -73,6 +73,29 @@ static inline void sf_histogram_record(struct sf_histogram *h, uint64_t value, u
 	h->counts[sf_histogram_index(h, value)] += times;
 }
 
+/* Values that come in runs of the same, recorded run by run: what one poll found has one time.
+ * Begin with {0}; end the run before anybody is to see it. */
+struct sf_histogram_run {
+	uint64_t value;
+	uint64_t times;
+};
+static inline void sf_histogram_run_end(struct sf_histogram_run *run, struct sf_histogram *h)
+{
+	if (run->times > 0)
+		sf_histogram_record(h, run->value, run->times);
+	run->times = 0;
+}
+static inline void sf_histogram_run_add(
+	struct sf_histogram_run *run, struct sf_histogram *h, uint64_t value, uint64_t times
+)
+{
+	if (value != run->value) {
+		sf_histogram_run_end(run, h);
+		run->value = value;
+	}
+	run->times += times;
+}
+
 /* Value at a percentile 0..100 (highest equivalent); 0 when empty. */
 uint64_t sf_histogram_percentile(const struct sf_histogram *h, double percentile);
 double sf_histogram_mean(const struct sf_histogram *h);

@@ -17,7 +17,7 @@ static bool client_of(const struct dp_headers *headers, struct dp_address *clien
 	client->local_ip = headers->ip.dst_addr;
 	uint32_t ip = rte_be_to_cpu_32(client->ip);
 	return client->port != 0 && ip != 0 && !rte_is_multicast_ether_addr(&client->mac) &&
-	       ip < RTE_IPV4(224, 0, 0, 0);
+	       ip < DP_FIRST_GROUP_IP;
 }
 
 static void answer_bad_update(

@@ -86,7 +86,7 @@ void dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t
 	struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)(ip + 1);
 	/* The sum over a sound message with its checksum is all ones. */
 	uint32_t source = rte_be_to_cpu_32(ip->src_addr);
-	bool answerable = source != 0 && source < RTE_IPV4(224, 0, 0, 0) &&
+	bool answerable = source != 0 && source < DP_FIRST_GROUP_IP &&
 			  !rte_is_multicast_ether_addr(&ether->src_addr);
 	if (!answerable || ip_bytes < sizeof(*ip) + sizeof(*icmp) ||
 	    icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code != 0 ||

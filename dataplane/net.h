@@ -24,6 +24,8 @@ struct dp_address {
 };
 STATIC_CHECK(sizeof(struct dp_address) == 16, "copied and compared as two words");
 
+#define DP_FIRST_GROUP_IP 0xe0000000u /* 224.0.0.0: from here on no host's own address */
+
 #define DP_HEADERS_BYTES \
 	(sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))
 

@@ -113,16 +113,28 @@ static bool start(struct dp_replies *replies, uint32_t place, const struct dp_ad
 	return true;
 }
 
-uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
+static inline bool has_room(const struct dp_replies *replies, uint32_t place, uint32_t bytes)
+{
+	return replies->open[place]->data_len + bytes <= replies->frame_bytes;
+}
+
+/* Another client's datagram, or a full one, stands in the place, or none. */
+static __attribute__((noinline)) bool
+make_room(struct dp_replies *replies, uint32_t place, const struct dp_address *to)
+{
+	if (replies->open_mask & 1u << place)
+		finish(replies, place);
+	return start(replies, place, to);
+}
+
+static inline uint8_t *
+message_of(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
 {
 	uint32_t place = (to->ip >> 24 ^ to->port ^ to->port >> 8) % DP_REPLIES_OPEN;
-	if (replies->open_mask & 1u << place) {
-		struct rte_mbuf *mbuf = replies->open[place];
-		bool same = memcmp(&replies->to[place], to, sizeof(*to)) == 0;
-		if (!same || mbuf->data_len + bytes > replies->frame_bytes)
-			finish(replies, place);
-	}
-	if (!(replies->open_mask & 1u << place) && !start(replies, place, to))
+	bool fits = (replies->open_mask & 1u << place) &&
+		    memcmp(&replies->to[place], to, sizeof(*to)) == 0 &&
+		    has_room(replies, place, bytes);
+	if (unlikely(!fits) && !make_room(replies, place, to))
 		return NULL;
 	struct rte_mbuf *mbuf = replies->open[place];
 	uint8_t *message = rte_pktmbuf_mtod_offset(mbuf, uint8_t *, mbuf->data_len);
@@ -130,6 +142,11 @@ uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address 
 	mbuf->pkt_len = mbuf->data_len;
 	replies->counters->messages++;
 	return message;
+}
+
+uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
+{
+	return message_of(replies, to, bytes);
 }
 
 void dp_replies_flush(struct dp_replies *replies)
@@ -148,17 +165,18 @@ bool dp_replies_response(
 		struct cli_header header;
 		struct cli_update_response block;
 		uint16_t payload_bytes;
-	} __attribute__((packed)) fixed;
-	uint8_t *message = dp_replies_message(replies, to, sizeof(fixed) + response->payload_bytes);
-	if (message == NULL)
+		uint8_t payload[];
+	} __attribute__((packed)) * message;
+	message = (void *)message_of(replies, to, sizeof(*message) + response->payload_bytes);
+	if (unlikely(message == NULL))
 		return false;
-	fixed.header = (struct cli_header){
+	message->header = (struct cli_header){
 		.block_bytes = sizeof(struct cli_update_response),
 		.template_id = CLI_UPDATE_RESPONSE,
 		.schema_id = CLI_SCHEMA_ID,
 		.version = CLI_SCHEMA_VERSION,
 	};
-	fixed.block = (struct cli_update_response){
+	message->block = (struct cli_update_response){
 		.client_id = response->client_id,
 		.request_seq = response->request_seq,
 		.asset_id = response->asset_id,
@@ -168,10 +186,9 @@ bool dp_replies_response(
 		.flags = response->repeat ? CLI_RESPONSE_REPEAT : 0,
 		.asset_version = response->asset_version,
 	};
-	fixed.payload_bytes = response->payload_bytes;
-	memcpy(message, &fixed, sizeof(fixed));
+	message->payload_bytes = response->payload_bytes;
 	if (response->payload_bytes > 0)
-		memcpy(message + sizeof(fixed), response->payload, response->payload_bytes);
+		sf_copy_short(message->payload, response->payload, response->payload_bytes);
 	return true;
 }
 

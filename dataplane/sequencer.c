@@ -55,6 +55,9 @@ static unsigned take_requests(struct dp_sequencer *sequencer)
 		inbox->count = 0;
 		taken += count;
 	}
+	sf_histogram_run_end(
+		&sequencer->sequenced, dp_shm_histogram(sequencer->shm, DP_STAGE_SEQUENCED)
+	);
 	return taken;
 }
 

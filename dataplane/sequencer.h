@@ -60,7 +60,8 @@ struct dp_sequencer {
 	bool reads_waiting; /* a read came with this poll */
 	bool left;
 	uint64_t now_ns;
-	uint64_t last_appended; /* entries up to here are the workers' */
+	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
+	uint64_t last_appended;		   /* entries up to here are the workers' */
 	uint64_t status_due_ns;
 	uint64_t control_generation;
 	uint64_t marks_pushed; /* to each worker */

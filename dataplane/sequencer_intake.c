@@ -392,7 +392,8 @@ void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf
 		message += dp_request_message_bytes(message);
 	}
 	if (sequencer->intake.pending > before)
-		sf_histogram_record(
+		sf_histogram_run_add(
+			&sequencer->sequenced,
 			dp_shm_histogram(sequencer->shm, DP_STAGE_SEQUENCED),
 			/* An ingress on another lcore may have stamped it after this poll began. */
 			dp_elapsed_ns(received_ns, sequencer->now_ns),

@@ -5,7 +5,6 @@
 #include "config/hash.h"
 
 /* Keys of the digest's parts; changing one changes the digest of every node. */
-#define KEY_PLACE 0x4173736574506c61ull
 #define KEY_ASSET 0x4173736574486173ull
 #define KEY_ANSWER 0x416e737765724861ull
 
@@ -75,35 +74,45 @@ void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config,
 		.answer_stride_bytes = stride(sizeof(struct dp_answer) + answer_limit(config)),
 		.asset_counts = memory,
 	};
+	shard->partition_bytes = (uint64_t)shard->partition_slots * shard->asset_stride_bytes;
+	for (uint32_t i = 0; i < REP_PARTITIONS; i++)
+		shard->own_index[i] = (uint8_t)(i / config->workers);
 	shard->assets = (uint8_t *)memory + sf_round_up(REP_PARTITIONS * sizeof(uint32_t), 64);
 	shard->answers = shard->assets + sf_round_up(assets_bytes(config), 64);
 }
 
 /* --- Assets: open addressing within a partition; assets are never removed. --- */
 
-static inline uint8_t *
-partition_of(const struct dp_shard *shard, uint64_t asset_id, uint32_t *own_index)
+static inline struct dp_asset *
+asset_home(const struct dp_shard *shard, uint64_t asset_id, uint8_t *own_index)
 {
-	*own_index = rep_partition(asset_id) / shard->config.workers;
-	return shard->assets +
-	       (uint64_t)*own_index * shard->partition_slots * shard->asset_stride_bytes;
+	uint64_t hash = rep_asset_hash(asset_id);
+	uint32_t slot = (uint32_t)hash & (shard->partition_slots - 1);
+	*own_index = shard->own_index[rep_partition_of_hash(hash)];
+	return (struct dp_asset
+			*)(shard->assets + *own_index * shard->partition_bytes + (uint64_t)slot * shard->asset_stride_bytes);
+}
+
+/* The next slot of a partition; behind its last one its first. */
+static struct dp_asset *
+asset_next(const struct dp_shard *shard, const struct dp_asset *asset, uint8_t own_index)
+{
+	uint8_t *partition = shard->assets + own_index * shard->partition_bytes;
+	uint8_t *next = (uint8_t *)(uintptr_t)asset + shard->asset_stride_bytes;
+	if (next == partition + shard->partition_bytes)
+		next = partition;
+	return (struct dp_asset *)next;
 }
 
 /* The asset, or the empty slot where it would be. A partition always keeps an empty slot. */
-static struct dp_asset *
-find_asset(const struct dp_shard *shard, uint64_t asset_id, uint32_t *own_index)
+static inline struct dp_asset *find_asset(
+	const struct dp_shard *shard, struct dp_asset *home, uint64_t asset_id, uint8_t own_index
+)
 {
-	uint8_t *partition = partition_of(shard, asset_id, own_index);
-	uint32_t mask = shard->partition_slots - 1;
-	uint32_t place = (uint32_t)sf_mix(KEY_PLACE, asset_id) & mask;
-	for (;;) {
-		struct dp_asset *asset =
-			(struct dp_asset
-				 *)(partition + (uint64_t)place * shard->asset_stride_bytes);
-		if (asset->version == 0 || asset->asset_id == asset_id)
-			return asset;
-		place = (place + 1) & mask;
-	}
+	struct dp_asset *asset = home;
+	while (asset->asset_id != asset_id && asset->version != 0)
+		asset = asset_next(shard, asset, own_index);
+	return asset;
 }
 
 static uint64_t asset_hash(const struct dp_shard *shard, const struct dp_asset *asset)
@@ -148,12 +157,26 @@ static uint16_t limit_for(const struct dp_shard *shard, uint16_t payload_bytes)
 	return (uint16_t)sf_min64(shard->answer_limit, limit);
 }
 
-const struct dp_answer *
-dp_shard_apply(struct dp_shard *shard, const struct rep_entry *entry, uint32_t session)
+void dp_shard_locate(
+	const struct dp_shard *shard,
+	const struct rep_entry *entry,
+	uint32_t session,
+	struct dp_shard_place *place
+)
 {
-	uint32_t own_index;
-	struct dp_asset *asset = find_asset(shard, entry->asset_id, &own_index);
-	struct dp_answer *answer = answer_of(shard, session, entry->request_seq);
+	place->home = asset_home(shard, entry->asset_id, &place->own_index);
+	place->answer = answer_of(shard, session, entry->request_seq);
+	__builtin_prefetch(place->home, 1);
+	__builtin_prefetch(place->answer, 1);
+}
+
+const struct dp_answer *dp_shard_apply_at(
+	struct dp_shard *shard, const struct rep_entry *entry, const struct dp_shard_place *place
+)
+{
+	uint32_t own_index = place->own_index;
+	struct dp_asset *asset = find_asset(shard, place->home, entry->asset_id, place->own_index);
+	struct dp_answer *answer = place->answer;
 	struct dp_result result = {.payload = answer->payload};
 	bool fresh = asset->version == 0;
 	answer->sequence = entry->sequence;
@@ -209,23 +232,13 @@ enum cli_status dp_shard_read(
 	uint64_t *asset_version
 )
 {
-	uint32_t own_index;
-	const struct dp_asset *asset = find_asset(shard, operation->asset_id, &own_index);
+	uint8_t own_index;
+	struct dp_asset *home = asset_home(shard, operation->asset_id, &own_index);
+	const struct dp_asset *asset = find_asset(shard, home, operation->asset_id, own_index);
 	operation->sequence = 0;
 	operation->timestamp_ns = 0;
 	operation->last_update_sequence = asset->last_sequence;
 	operation->answer_limit = limit_for(shard, operation->payload_bytes);
 	*asset_version = asset->version;
 	return shard->config.model->read(asset->state, operation, result);
-}
-
-void dp_shard_prefetch(
-	const struct dp_shard *shard, uint64_t asset_id, uint32_t session, uint64_t request_seq
-)
-{
-	uint32_t own_index;
-	const uint8_t *partition = partition_of(shard, asset_id, &own_index);
-	uint32_t place = (uint32_t)sf_mix(KEY_PLACE, asset_id) & (shard->partition_slots - 1);
-	__builtin_prefetch(partition + (uint64_t)place * shard->asset_stride_bytes, 1);
-	__builtin_prefetch(answer_of(shard, session, request_seq), 1);
 }

@@ -55,6 +55,8 @@ struct dp_shard {
 	uint32_t partition_limit; /* assets per partition */
 	uint32_t answer_stride_bytes;
 	uint16_t answer_limit; /* of model and configuration */
+	uint64_t partition_bytes;
+	uint8_t own_index[REP_PARTITIONS]; /* of a partition among the shard's own */
 	uint8_t *assets;
 	uint8_t *answers;
 	uint32_t *asset_counts; /* per own partition */
@@ -68,10 +70,36 @@ uint64_t dp_shard_bytes(const struct dp_shard_config *config);
  * large bound costs nothing until it is used). */
 void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config, void *memory);
 
-/* Applies an UPDATE entry of one of this shard's partitions and keeps the answer, which is returned
- * and stays valid until the session's request number request_seq + max_inflight is applied. */
-const struct dp_answer *
-dp_shard_apply(struct dp_shard *shard, const struct rep_entry *entry, uint32_t session);
+/* Where an entry's asset and answer are, or will be: found once, ahead of use. */
+struct dp_shard_place {
+	struct dp_asset *home; /* where the search for the asset begins */
+	struct dp_answer *answer;
+	uint8_t own_index;
+};
+
+/* Finds the places of an UPDATE entry of one of this shard's partitions, and brings their cache
+ * lines near. Entries may be located a burst ahead, in any order. */
+void dp_shard_locate(
+	const struct dp_shard *shard,
+	const struct rep_entry *entry,
+	uint32_t session,
+	struct dp_shard_place *place
+);
+
+/* Applies a located entry and keeps the answer, which is returned and stays valid until the
+ * session's request number request_seq + max_inflight is applied. */
+const struct dp_answer *dp_shard_apply_at(
+	struct dp_shard *shard, const struct rep_entry *entry, const struct dp_shard_place *place
+);
+
+/* Both in one. */
+static inline const struct dp_answer *
+dp_shard_apply(struct dp_shard *shard, const struct rep_entry *entry, uint32_t session)
+{
+	struct dp_shard_place place;
+	dp_shard_locate(shard, entry, session, &place);
+	return dp_shard_apply_at(shard, entry, &place);
+}
 
 /* The kept answer of a session's request. The caller knows from the session table that this shard
  * applied it as `sequence`; NULL if the place holds another (never for a REPEAT). */
@@ -85,9 +113,4 @@ enum cli_status dp_shard_read(
 	struct dp_operation *operation,
 	struct dp_result *result,
 	uint64_t *asset_version
-);
-
-/* Brings an asset's and an answer's cache lines near. */
-void dp_shard_prefetch(
-	const struct dp_shard *shard, uint64_t asset_id, uint32_t session, uint64_t request_seq
 );

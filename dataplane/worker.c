@@ -3,28 +3,37 @@
 
 #include "dataplane/clock.h"
 
-#define LOOK_AHEAD 3 /* elements between a prefetch and its use */
+#ifdef DP_CANARY_RELAXED /* a deliberate bug that ThreadSanitizer must report: tests/vdev */
+#define RELEASE __ATOMIC_RELAXED
+#else
+#define RELEASE __ATOMIC_RELEASE
+#endif
 
-static void prefetch(const struct dp_worker *worker, uint64_t element)
+/* Finds an element's places in the shard, so that their cache lines come while others are applied.
+ */
+static inline void
+locate(const struct dp_worker *worker, uint64_t element, struct dp_shard_place *place)
 {
 	if (element & (DP_ELEMENT_SIDE | DP_ELEMENT_MARK))
 		return;
 	uint64_t sequence = element & DP_ELEMENT_VALUE;
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
-	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
 	if (entry->kind == REP_ENTRY_UPDATE)
-		dp_shard_prefetch(
-			&worker->shard, entry->asset_id, meta->session, entry->request_seq
+		dp_shard_locate(
+			&worker->shard,
+			entry,
+			worker->meta[sequence & worker->arena.mask].session,
+			place
 		);
 }
 
-static void apply_entry(struct dp_worker *worker, uint64_t sequence)
+static inline void
+apply_entry(struct dp_worker *worker, uint64_t sequence, const struct dp_shard_place *place)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
-	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
 	/* Sessions are the sequencer's: an OPEN only has its answer here, a CLOSE nothing. */
 	if (entry->kind == REP_ENTRY_UPDATE)
-		dp_shard_apply(&worker->shard, entry, meta->session);
+		dp_shard_apply_at(&worker->shard, entry, place);
 	worker->shm->counters.applied++;
 }
 
@@ -104,7 +113,9 @@ static void answer_opened(
 		worker->shm->counters.answers++;
 }
 
-static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t now_ns)
+static inline void answer_entry(
+	struct dp_worker *worker, uint64_t sequence, uint64_t now_ns, struct sf_histogram_run *times
+)
 {
 	const struct rep_entry *entry = rep_arena_entry(&worker->arena, sequence);
 	const struct dp_meta *meta = &worker->meta[sequence & worker->arena.mask];
@@ -122,7 +133,7 @@ static void answer_entry(struct dp_worker *worker, uint64_t sequence, uint64_t n
 		.epoch = (uint32_t)dp_shm_load(&worker->commit->epoch),
 	};
 	answer_kept(worker, &meta->client, meta->session, &response);
-	sf_histogram_record(worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
+	sf_histogram_run_add(times, worker->answered, dp_elapsed_ns(meta->received_ns, now_ns), 1);
 }
 
 static void answer_side(struct dp_worker *worker, struct dp_side *side)
@@ -166,6 +177,7 @@ static unsigned release(struct dp_worker *worker)
 	uint64_t committed = __atomic_load_n(&worker->commit->committed, __ATOMIC_ACQUIRE);
 	uint64_t confirmed = __atomic_load_n(&worker->commit->confirmed_frame, __ATOMIC_ACQUIRE);
 	uint64_t now_ns = 0;
+	struct sf_histogram_run times = {0};
 
 	while (worker->held_tail != worker->held_head) {
 		uint64_t element = worker->held[worker->held_tail & worker->held_mask];
@@ -181,17 +193,18 @@ static unsigned release(struct dp_worker *worker)
 				break;
 			if (now_ns == 0)
 				now_ns = dp_now_ns();
-			answer_entry(worker, value, now_ns);
+			answer_entry(worker, value, now_ns, &times);
 			worker->done = value;
 		}
 		worker->held_tail++;
 		released++;
 	}
+	sf_histogram_run_end(&times, worker->answered);
 	if (released > 0) {
 		dp_replies_flush(&worker->replies);
 		/* Release: our last look at the side places comes before the sequencer's next
 		 * writing there. */
-		__atomic_store_n(&worker->side_tail, side_tail, __ATOMIC_RELEASE);
+		__atomic_store_n(&worker->side_tail, side_tail, RELEASE);
 	}
 	return released;
 }
@@ -203,13 +216,12 @@ unsigned dp_worker_poll(void *agent)
 	unsigned count = rte_ring_sc_dequeue_burst_elem(
 		worker->ring, elements, sizeof(elements[0]), DP_BURST, NULL
 	);
-	for (unsigned i = 0; i < count && i < LOOK_AHEAD; i++)
-		prefetch(worker, elements[i]);
+	struct dp_shard_place places[DP_BURST];
+	for (unsigned i = 0; i < count; i++)
+		locate(worker, elements[i], &places[i]);
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
-		if (i + LOOK_AHEAD < count)
-			prefetch(worker, elements[i + LOOK_AHEAD]);
 		if (element & DP_ELEMENT_MARK) {
 			write_mark(worker, value);
 		} else if (element & DP_ELEMENT_SIDE) {
@@ -218,7 +230,7 @@ unsigned dp_worker_poll(void *agent)
 				execute_read(worker, side);
 			hold(worker, element);
 		} else {
-			apply_entry(worker, value);
+			apply_entry(worker, value, &places[i]);
 			if (element & DP_ELEMENT_ANSWER)
 				hold(worker, element);
 			else
@@ -228,6 +240,6 @@ unsigned dp_worker_poll(void *agent)
 	unsigned released = release(worker);
 	if (count + released > 0)
 		/* Release: all uses of the slots up to done come before their reuse. */
-		__atomic_store_n(&worker->done_sequence, worker->done, __ATOMIC_RELEASE);
+		__atomic_store_n(&worker->done_sequence, worker->done, RELEASE);
 	return count + released;
 }

@@ -42,24 +42,30 @@ static inline void mark(struct rep_intake *intake, uint64_t sequence)
 	intake->mark_digest = intake->sessions->digest;
 }
 
-/* The entry is complete: seal it and advance the session table by it. */
-static void
-take(struct rep_intake *intake,
-     struct rep_entry *entry,
-     uint8_t partition,
-     struct rep_verdict_detail *detail)
+/* The entry is complete and the session table has advanced by it. */
+static inline void
+taken(struct rep_intake *intake,
+      const struct rep_entry *entry,
+      uint8_t partition,
+      struct rep_verdict_detail *detail)
 {
-	entry->crc = rep_entry_crc(entry);
-	enum rep_session_fault fault =
-		rep_session_apply(intake->sessions, entry, partition, &detail->session);
-	/* The verdict came first, so what we wrote ourselves must fit (inv. 4). */
-	CHECK(fault == REP_SESSION_OK || CANARY(REPEAT_APPLIED_TWICE) || CANARY(REPEAT_OTHER_ASSET)
-	);
 	mark(intake, entry->sequence);
 	detail->sequence = entry->sequence;
 	detail->partition = partition;
 	intake->room--;
 	intake->pending++;
+}
+
+/* Seals the OPEN or CLOSE that was written and advances the session table by it. */
+static void
+take(struct rep_intake *intake, struct rep_entry *entry, struct rep_verdict_detail *detail)
+{
+	entry->crc = rep_entry_crc(entry);
+	enum rep_session_fault fault =
+		rep_session_apply(intake->sessions, entry, 0, &detail->session);
+	/* The question came first, so what we wrote ourselves must fit (inv. 4). */
+	CHECK(fault == REP_SESSION_OK);
+	taken(intake, entry, 0, detail);
 }
 
 enum rep_taken rep_intake_update(
@@ -82,9 +88,10 @@ enum rep_taken rep_intake_update(
 		sf_load64(fields + 16),
 		detail
 	);
-	if (CANARY(REPEAT_APPLIED_TWICE) && verdict == REP_REPEAT)
+	bool repeated = verdict == REP_REPEAT;
+	if (CANARY(REPEAT_APPLIED_TWICE) && repeated)
 		verdict = REP_FRESH;
-	if (CANARY(REPEAT_OTHER_ASSET) && verdict == REP_REPEAT && detail->partition != partition)
+	if (CANARY(REPEAT_OTHER_ASSET) && repeated && detail->partition != partition)
 		verdict = REP_FRESH;
 	switch (verdict) {
 	case REP_FORGOTTEN:
@@ -102,9 +109,12 @@ enum rep_taken rep_intake_update(
 	memcpy(&entry->client_id, fields, 32);
 	entry->opcode = opcode;
 	entry->payload_bytes = payload_bytes;
-	memcpy(entry->payload, payload, payload_bytes);
+	sf_copy_short(entry->payload, payload, payload_bytes);
 	rep_entry_pad(entry);
-	take(intake, entry, partition, detail);
+	entry->crc = rep_entry_crc(entry);
+	if (!repeated) /* always, but for the canaries */
+		rep_session_advance(intake->sessions, entry, partition, detail->session);
+	taken(intake, entry, partition, detail);
 	return REP_TAKEN;
 }
 
@@ -131,7 +141,7 @@ rep_intake_open(struct rep_intake *intake, uint64_t nonce, struct rep_verdict_de
 	entry->request_seq = nonce;
 	entry->first_incomplete_seq = 0;
 	entry->asset_id = 0; /* key id: none without authentication */
-	take(intake, entry, 0, detail);
+	take(intake, entry, detail);
 	return REP_TAKEN;
 }
 
@@ -149,7 +159,7 @@ enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id)
 	entry->request_seq = 0;
 	entry->first_incomplete_seq = 0;
 	entry->asset_id = 0;
-	take(intake, entry, 0, &detail);
+	take(intake, entry, &detail);
 	return REP_TAKEN;
 }
 

@@ -109,7 +109,7 @@ request_hash(const struct rep_session *session, uint64_t request_seq, uint64_t s
 
 /* --- Questions --- */
 
-uint32_t rep_session_find(const struct rep_session_table *table, uint64_t client_id)
+uint32_t rep_session_look_up(const struct rep_session_table *table, uint64_t client_id)
 {
 	return map_find(table, table->by_client, client_id);
 }
@@ -214,13 +214,40 @@ forget_below(struct rep_session_table *table, uint32_t index, uint64_t first_inc
 	uint64_t count = sf_min64(
 		first_incomplete_seq - s->first_incomplete_seq, table->limits.max_inflight
 	);
+	const struct rep_session_slot *slots = slot_of(table, index, 0);
+	uint32_t mask = table->limits.max_inflight - 1;
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t seq = s->first_incomplete_seq + i;
-		const struct rep_session_slot *slot = slot_of(table, index, seq);
+		const struct rep_session_slot *slot = &slots[seq & mask];
 		if (slot->request_seq == seq)
 			s->live_hash -= request_hash(s, seq, slot->sequence);
 	}
 	s->first_incomplete_seq = first_incomplete_seq;
+}
+
+/* Takes up a request that fits. The digest is a sum, so it changes by what changes. */
+static inline void
+advance(struct rep_session_table *table,
+	const struct rep_entry *entry,
+	uint8_t partition,
+	uint32_t index,
+	struct rep_session_slot *slot)
+{
+	struct rep_session *s = &table->sessions[index];
+	uint64_t seq = entry->request_seq;
+	if (entry->first_incomplete_seq > s->first_incomplete_seq) {
+		table->digest -= session_hash(s);
+		forget_below(table, index, entry->first_incomplete_seq);
+		table->digest += session_hash(s);
+	}
+	slot->request_seq = seq;
+	slot->sequence = entry->sequence;
+	slot->partition = partition;
+	uint64_t hash = request_hash(s, seq, entry->sequence);
+	s->live_hash += hash;
+	table->digest += hash;
+	s->last_sequence = entry->sequence;
+	table->recent = index;
 }
 
 static enum rep_session_fault apply_update(
@@ -233,7 +260,7 @@ static enum rep_session_fault apply_update(
 	uint32_t index = rep_session_find(table, entry->client_id);
 	if (index == REP_SESSION_NONE)
 		return REP_SESSION_UNKNOWN;
-	struct rep_session *s = &table->sessions[index];
+	const struct rep_session *s = &table->sessions[index];
 	uint64_t seq = entry->request_seq;
 	uint64_t first = sf_max64(s->first_incomplete_seq, entry->first_incomplete_seq);
 	if (seq < first || seq - first >= table->limits.max_inflight)
@@ -242,17 +269,20 @@ static enum rep_session_fault apply_update(
 	if (slot->request_seq == seq)
 		return REP_SESSION_DUPLICATE;
 
-	table->digest -= session_hash(s);
-	if (first > s->first_incomplete_seq)
-		forget_below(table, index, first);
-	slot->request_seq = seq;
-	slot->sequence = entry->sequence;
-	slot->partition = partition;
-	s->live_hash += request_hash(s, seq, entry->sequence);
-	s->last_sequence = entry->sequence;
-	table->digest += session_hash(s);
+	advance(table, entry, partition, index, slot);
 	*session = index;
 	return REP_SESSION_OK;
+}
+
+void rep_session_advance(
+	struct rep_session_table *table,
+	const struct rep_entry *entry,
+	uint8_t partition,
+	uint32_t session
+)
+{
+	DCHECK(table->sessions[session].client_id == entry->client_id);
+	advance(table, entry, partition, session, slot_of(table, session, entry->request_seq));
 }
 
 enum rep_session_fault rep_session_apply(
@@ -262,9 +292,9 @@ enum rep_session_fault rep_session_apply(
 	uint32_t *session
 )
 {
-	switch (entry->kind) {
-	case REP_ENTRY_UPDATE:
+	if (__builtin_expect(entry->kind == REP_ENTRY_UPDATE, 1))
 		return apply_update(table, entry, partition, session);
+	switch (entry->kind) {
 	case REP_ENTRY_OPEN:
 		return apply_open(table, entry, session);
 	case REP_ENTRY_CLOSE:

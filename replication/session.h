@@ -24,9 +24,21 @@
  * both nodes must agree on depends on how many workers a node has. */
 #define REP_PARTITIONS 64
 
+/* One hash of an asset's id serves for everything: its highest bits are the partition, its lowest
+ * the place in tables. */
+static inline uint64_t rep_asset_hash(uint64_t asset_id)
+{
+	return sf_mix(0x506172746974696full, asset_id);
+}
+
+static inline uint8_t rep_partition_of_hash(uint64_t hash)
+{
+	return (uint8_t)(hash >> 58);
+}
+
 static inline uint8_t rep_partition(uint64_t asset_id)
 {
-	return (uint8_t)(sf_mix(0x506172746974696full, asset_id) >> 58);
+	return rep_partition_of_hash(rep_asset_hash(asset_id));
 }
 
 struct rep_session_limits {
@@ -60,6 +72,7 @@ struct rep_session_table {
 	uint32_t count; /* open sessions */
 	uint32_t first_free;
 	uint32_t map_mask;
+	uint32_t recent;     /* session of the last update: the first place to look */
 	uint32_t *by_client; /* open addressing: index + 1, 0 is empty */
 	uint32_t *by_nonce;
 	struct rep_session *sessions;
@@ -87,8 +100,16 @@ void rep_session_table_init(
 	struct rep_session_table *table, const struct rep_session_limits *limits, void *memory
 );
 
-/* Index of an open session, or REP_SESSION_NONE. */
-uint32_t rep_session_find(const struct rep_session_table *table, uint64_t client_id);
+/* Index of an open session, or REP_SESSION_NONE. Requests come in runs of one client, so the
+ * session of the last update is looked at before the map. */
+uint32_t rep_session_look_up(const struct rep_session_table *table, uint64_t client_id);
+static inline uint32_t rep_session_find(const struct rep_session_table *table, uint64_t client_id)
+{
+	/* A closed session has client_id 0. */
+	if (table->sessions[table->recent].client_id == client_id && client_id != 0)
+		return table->recent;
+	return rep_session_look_up(table, client_id);
+}
 uint32_t rep_session_find_nonce(const struct rep_session_table *table, uint64_t nonce);
 
 /* What to do with an update request. Wants 1 <= first_incomplete_seq <= request_seq (checked by the
@@ -119,6 +140,15 @@ enum rep_session_fault rep_session_apply(
 	const struct rep_entry *entry,
 	uint8_t partition,
 	uint32_t *session
+);
+
+/* The same for an UPDATE that rep_session_check has just called FRESH: nothing is looked up or
+ * checked again. session is the detail's. */
+void rep_session_advance(
+	struct rep_session_table *table,
+	const struct rep_entry *entry,
+	uint8_t partition,
+	uint32_t session
 );
 
 /* Sequence of the OPEN entry of a session. */
