@@ -73,11 +73,13 @@ def suites(full):
         of_meson("vdev"),
         of_meson("e2e"),
         of_meson("lab"),
+        of_meson("perf"),
         Suite("clang", "build-clang", only_build=True),
         of_meson("asan-unit", "build-asan", "unit"),
         of_meson("asan-sim", "build-asan", "sim"),
         of_meson("asan-vdev", "build-asan", "vdev"),
-        Suite("tsan", "build-tsan", ["shm", "pair-updates"]),
+        Suite("tsan", "build-tsan", ["shm", "pair-updates", "threads",
+                                      "threads-canary"]),
         # Whole nodes with an lcore for each agent: every ring and every hand-over of arena slots.
         Suite("tsan-pair", "build-tsan", command=[
             f"{ROOT}/tests/e2e/test_pair.py",
