@@ -32,7 +32,7 @@ BUILDS = {
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-    "TSAN_OPTIONS": "halt_on_error=1",
+    "TSAN_OPTIONS": f"halt_on_error=1:suppressions={ROOT}/tests/tsan.supp",
 }
 
 
@@ -73,11 +73,17 @@ def suites(full):
         of_meson("vdev"),
         of_meson("e2e"),
         of_meson("lab"),
+        of_meson("perf"),
         Suite("clang", "build-clang", only_build=True),
         of_meson("asan-unit", "build-asan", "unit"),
         of_meson("asan-sim", "build-asan", "sim"),
         of_meson("asan-vdev", "build-asan", "vdev"),
-        Suite("tsan", "build-tsan", ["shm", "pair-updates"]),
+        Suite("tsan", "build-tsan", ["shm", "pair-updates", "threads",
+                                      "threads-canary"]),
+        # Whole nodes with an lcore for each agent: every ring and every hand-over of arena slots.
+        Suite("tsan-pair", "build-tsan", command=[
+            f"{ROOT}/tests/e2e/test_pair.py",
+            "Threads.test_two_workers_against_three_all_on_lcores_of_their_own"]),
     ]
     for target in ("client", "frame", "session", "settings"):
         found.append(Suite(f"fuzz-{target}", "build-fuzz", command=[
@@ -170,7 +176,7 @@ def run_command(suite):
     log = os.path.join(ROOT, suite.build, f"suite-{suite.name}.log")
     if os.path.exists(log):
         os.unlink(log)
-    if _quiet(argv, log, SANITIZERS):
+    if _quiet(argv, log, {**SANITIZERS, "STANDFAST_BUILD": os.path.join(ROOT, suite.build)}):
         return Outcome(passed=1)
     return Outcome(failed=1, notes=[f"FAILED: {' '.join(argv)}\n{_tail(log)}"])
 

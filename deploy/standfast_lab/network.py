@@ -33,7 +33,12 @@ def _run(argv, text=None):
 
 
 def _ip(namespace, *lines):
-    _run(["ip", "-n", namespace, "-batch", "-"], "\n".join(lines) + "\n")
+    _run([*enter(namespace), "ip", "-batch", "-"], "\n".join(lines) + "\n")
+
+
+def enter(namespace):
+    """The beginning of a command that runs in a namespace."""
+    return ["nsenter", "--net=/run/netns/" + namespace]
 
 
 def exists():
@@ -67,7 +72,7 @@ def up(directory, client_mtu, replication_mtu):
     for name in ALL:
         _run(["ip", "netns", "add", name])
         # The kernel's own IPv6 chatter would show up in the nodes' counters of foreign frames.
-        _run(["ip", "netns", "exec", name, "sh", "-c", NO_IPV6])
+        _run([*enter(name), "sh", "-c", NO_IPV6])
         _ip(name, "link set lo up")
     _ip(NET, "link add sf-lan type bridge mcast_snooping 0 forward_delay 0",
         "link set sf-lan up")
@@ -78,7 +83,7 @@ def up(directory, client_mtu, replication_mtu):
     _ip(NET, *(f"link set lan-{end} master sf-lan" for end in ("client", "a", "b")))
     _ip(CLIENT, f"addr add {CLIENT_ADDRESS}/24 dev client")
     # Frames between two veths never meet a card that would finish their checksums.
-    _run(["ip", "netns", "exec", CLIENT, "ethtool", "-K", "client", "tx", "off"])
+    _run([*enter(CLIENT), "ethtool", "-K", "client", "tx", "off"])
 
 
 def down():

@@ -211,5 +211,5 @@ class Lab:
             nodes = "udp:" + ",".join(f"{NODES[name]['address']}:{PORT}" for name in NODES)
         else:
             nodes = f"memif:{self.a.client_socket},{self.b.client_socket}"
-        enter = ["nsenter", "--net=/run/netns/" + network.CLIENT] if self.is_veth else []
+        enter = network.enter(network.CLIENT) if self.is_veth else []
         return [*enter, self.programs["bench"], "--to", nodes, *map(str, arguments)]

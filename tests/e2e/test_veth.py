@@ -230,7 +230,7 @@ class Veth(lab.LabTest):
             data, (sender, _) = ping.recvfrom(2048)
             header = (data[0] & 15) * 4
             self.assertEqual((sender, data[header], data[header + 8:]), (address, 0, body))
-        table = subprocess.run(["ip", "-n", network.CLIENT, "neigh"], capture_output=True,
+        table = subprocess.run([*network.enter(network.CLIENT), "ip", "neigh"], capture_output=True,
                                text=True, check=True).stdout
         macs = {line.split()[0]: line.split()[4] for line in table.splitlines() if "lladdr" in line}
         self.assertEqual(macs[SERVICE_ADDRESS], macs[A[0]])     # the primary has it
