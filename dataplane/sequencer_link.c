@@ -105,9 +105,9 @@ void dp_sequencer_store(struct dp_sequencer *sequencer)
 		for (uint32_t j = 0; j < store->skip; j++)
 			entry = rep_frame_next_entry(entry);
 		for (uint32_t j = 0; j < store->count; j++) {
-			memcpy(rep_arena_entry(&sequencer->intake.arena, entry->sequence),
-			       entry,
-			       rep_entry_bytes(entry->payload_bytes));
+			rep_entry_copy(
+				rep_arena_entry(&sequencer->intake.arena, entry->sequence), entry
+			);
 			entry = rep_frame_next_entry(entry);
 		}
 	}
@@ -183,7 +183,7 @@ static bool send_data_frame(struct out *out, const struct rep_send *send, uint64
 		if (used + bytes > room)
 			break;
 		DCHECK(entry->sequence == *sequence);
-		memcpy(body + used, entry, bytes);
+		rep_entry_copy(body + used, entry);
 		crc = sf_crc32c_u32(crc, entry->crc);
 		used += bytes;
 		count++;
