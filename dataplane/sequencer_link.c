@@ -51,7 +51,7 @@ static bool is_for_us(struct dp_sequencer *sequencer, const struct rte_mbuf *mbu
 		counters->drop_short++;
 	else if (ether->ether_type != sequencer->ethertype)
 		counters->drop_foreign_ethertype++;
-	else if (!rte_is_same_ether_addr(&ether->dst_addr, &sequencer->port->mac) && !rte_is_broadcast_ether_addr(&ether->dst_addr))
+	else if (!dp_same_mac(&ether->dst_addr, &sequencer->port->mac) && !rte_is_broadcast_ether_addr(&ether->dst_addr))
 		counters->drop_foreign_mac++;
 	else
 		return true;
