@@ -240,7 +240,7 @@ static void receive(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint64_t 
 	if (mbuf->data_len < sizeof(*ether))
 		goto dropped;
 	drop = &counters->drop_foreign_mac;
-	bool ours = rte_is_same_ether_addr(&ether->dst_addr, &ingress->port->mac);
+	bool ours = dp_same_mac(&ether->dst_addr, &ingress->port->mac);
 	if (!ours && !rte_is_broadcast_ether_addr(&ether->dst_addr))
 		goto dropped;
 	if (ether->ether_type == rte_cpu_to_be_16(RTE_ETHER_TYPE_ARP)) {

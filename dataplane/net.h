@@ -12,6 +12,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Where an answer goes: back to where the request came from, from the address that it was sent to.
@@ -25,6 +26,12 @@ struct dp_address {
 STATIC_CHECK(sizeof(struct dp_address) == 16, "copied and compared as two words");
 
 #define DP_FIRST_GROUP_IP 0xe0000000u /* 224.0.0.0: from here on no host's own address */
+
+static inline bool dp_same_mac(const struct rte_ether_addr *a, const struct rte_ether_addr *b)
+{
+	return sf_load32(a->addr_bytes) == sf_load32(b->addr_bytes) &&
+	       sf_load16(a->addr_bytes + 4) == sf_load16(b->addr_bytes + 4);
+}
 
 #define DP_HEADERS_BYTES \
 	(sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr))

@@ -67,7 +67,8 @@ static unsigned take_requests(struct dp_sequencer *sequencer)
 static bool append(struct dp_sequencer *sequencer)
 {
 	const struct rep_range *range = &sequencer->update.append;
-	for (uint64_t seq = range->first; seq < range->first + range->count; seq++) {
+	uint64_t end = range->first + range->count;
+	for (uint64_t seq = range->first; seq < end; seq++) {
 		struct dp_meta *meta = &sequencer->meta[seq & sequencer->intake.arena.mask];
 		struct rep_verdict_detail detail;
 		if (rep_intake_follow(&sequencer->intake, seq, &detail) != REP_SESSION_OK) {

@@ -81,7 +81,15 @@ void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf
 /* Closes a session for its client or for idleness, as an entry. */
 void dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session);
 /* Puts an element into a worker's ring with the next flush. */
-void dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t worker, uint64_t element);
+void dp_sequencer_push_batch(struct dp_worker *worker);
+static inline void
+dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t index, uint64_t element)
+{
+	struct dp_worker *worker = &sequencer->workers[index];
+	worker->batch[worker->batch_count++] = element;
+	if (worker->batch_count == DP_BURST)
+		dp_sequencer_push_batch(worker);
+}
 void dp_sequencer_push_flush(struct dp_sequencer *sequencer);
 void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest);
 

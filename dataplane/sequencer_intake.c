@@ -9,7 +9,7 @@
 
 /* --- To the workers --- */
 
-static void push_batch(struct dp_worker *worker)
+void dp_sequencer_push_batch(struct dp_worker *worker)
 {
 	unsigned pushed = rte_ring_sp_enqueue_bulk_elem(
 		worker->ring, worker->batch, sizeof(worker->batch[0]), worker->batch_count, NULL
@@ -19,19 +19,11 @@ static void push_batch(struct dp_worker *worker)
 	worker->batch_count = 0;
 }
 
-void dp_sequencer_push(struct dp_sequencer *sequencer, uint32_t index, uint64_t element)
-{
-	struct dp_worker *worker = &sequencer->workers[index];
-	worker->batch[worker->batch_count++] = element;
-	if (worker->batch_count == DP_BURST)
-		push_batch(worker);
-}
-
 void dp_sequencer_push_flush(struct dp_sequencer *sequencer)
 {
 	for (uint32_t i = 0; i < sequencer->worker_count; i++)
 		if (sequencer->workers[i].batch_count > 0)
-			push_batch(&sequencer->workers[i]);
+			dp_sequencer_push_batch(&sequencer->workers[i]);
 }
 
 void dp_sequencer_mark(struct dp_sequencer *sequencer, uint64_t sequence, uint64_t session_digest)

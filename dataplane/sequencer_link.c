@@ -51,7 +51,7 @@ static bool is_for_us(struct dp_sequencer *sequencer, const struct rte_mbuf *mbu
 		counters->drop_short++;
 	else if (ether->ether_type != sequencer->ethertype)
 		counters->drop_foreign_ethertype++;
-	else if (!rte_is_same_ether_addr(&ether->dst_addr, &sequencer->port->mac) && !rte_is_broadcast_ether_addr(&ether->dst_addr))
+	else if (!dp_same_mac(&ether->dst_addr, &sequencer->port->mac) && !rte_is_broadcast_ether_addr(&ether->dst_addr))
 		counters->drop_foreign_mac++;
 	else
 		return true;
@@ -105,9 +105,9 @@ void dp_sequencer_store(struct dp_sequencer *sequencer)
 		for (uint32_t j = 0; j < store->skip; j++)
 			entry = rep_frame_next_entry(entry);
 		for (uint32_t j = 0; j < store->count; j++) {
-			memcpy(rep_arena_entry(&sequencer->intake.arena, entry->sequence),
-			       entry,
-			       rep_entry_bytes(entry->payload_bytes));
+			rep_entry_copy(
+				rep_arena_entry(&sequencer->intake.arena, entry->sequence), entry
+			);
 			entry = rep_frame_next_entry(entry);
 		}
 	}
@@ -183,7 +183,7 @@ static bool send_data_frame(struct out *out, const struct rep_send *send, uint64
 		if (used + bytes > room)
 			break;
 		DCHECK(entry->sequence == *sequence);
-		memcpy(body + used, entry, bytes);
+		rep_entry_copy(body + used, entry);
 		crc = sf_crc32c_u32(crc, entry->crc);
 		used += bytes;
 		count++;

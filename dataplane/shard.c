@@ -83,16 +83,6 @@ void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config,
 
 /* --- Assets: open addressing within a partition; assets are never removed. --- */
 
-static inline struct dp_asset *
-asset_home(const struct dp_shard *shard, uint64_t asset_id, uint8_t *own_index)
-{
-	uint64_t hash = rep_asset_hash(asset_id);
-	uint32_t slot = (uint32_t)hash & (shard->partition_slots - 1);
-	*own_index = shard->own_index[rep_partition_of_hash(hash)];
-	return (struct dp_asset
-			*)(shard->assets + *own_index * shard->partition_bytes + (uint64_t)slot * shard->asset_stride_bytes);
-}
-
 /* The next slot of a partition; behind its last one its first. */
 static struct dp_asset *
 asset_next(const struct dp_shard *shard, const struct dp_asset *asset, uint8_t own_index)
@@ -125,14 +115,6 @@ static uint64_t asset_hash(const struct dp_shard *shard, const struct dp_asset *
 
 /* --- Answers --- */
 
-static inline struct dp_answer *
-answer_of(const struct dp_shard *shard, uint32_t session, uint64_t request_seq)
-{
-	uint64_t inflight = shard->config.max_inflight;
-	uint64_t place = session * inflight + (request_seq & (inflight - 1));
-	return (struct dp_answer *)(shard->answers + place * shard->answer_stride_bytes);
-}
-
 static uint64_t answer_hash(const struct rep_entry *entry, const struct dp_answer *answer)
 {
 	uint64_t h = sf_mix(KEY_ANSWER ^ entry->client_id, entry->request_seq);
@@ -154,19 +136,6 @@ static uint16_t limit_for(const struct dp_shard *shard, uint16_t payload_bytes)
 	uint32_t request = CLI_MESSAGE_BYTES(struct cli_update_request, payload_bytes);
 	uint32_t limit = ANSWER_PER_REQUEST * request + ANSWER_EXTRA_BYTES;
 	return (uint16_t)sf_min64(shard->answer_limit, limit);
-}
-
-void dp_shard_locate(
-	const struct dp_shard *shard,
-	const struct rep_entry *entry,
-	uint32_t session,
-	struct dp_shard_place *place
-)
-{
-	place->home = asset_home(shard, entry->asset_id, &place->own_index);
-	place->answer = answer_of(shard, session, entry->request_seq);
-	__builtin_prefetch(place->home, 1);
-	__builtin_prefetch(place->answer, 1);
 }
 
 const struct dp_answer *dp_shard_apply_at(
@@ -220,7 +189,7 @@ const struct dp_answer *dp_shard_answer(
 	const struct dp_shard *shard, uint32_t session, uint64_t request_seq, uint64_t sequence
 )
 {
-	const struct dp_answer *answer = answer_of(shard, session, request_seq);
+	const struct dp_answer *answer = dp_shard_answer_place(shard, session, request_seq);
 	return answer->sequence == sequence ? answer : NULL;
 }
 
@@ -232,7 +201,7 @@ enum cli_status dp_shard_read(
 )
 {
 	uint8_t own_index;
-	struct dp_asset *home = asset_home(shard, operation->asset_id, &own_index);
+	struct dp_asset *home = dp_shard_home(shard, operation->asset_id, &own_index);
 	const struct dp_asset *asset = find_asset(shard, home, operation->asset_id, own_index);
 	operation->sequence = 0;
 	operation->timestamp_ns = 0;

@@ -70,6 +70,26 @@ uint64_t dp_shard_bytes(const struct dp_shard_config *config);
  * large bound costs nothing until it is used). */
 void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config, void *memory);
 
+/* The slot where the search for an asset begins, and its partition among the shard's own. */
+static inline struct dp_asset *
+dp_shard_home(const struct dp_shard *shard, uint64_t asset_id, uint8_t *own_index)
+{
+	uint64_t hash = rep_asset_hash(asset_id);
+	uint32_t slot = (uint32_t)hash & (shard->partition_slots - 1);
+	*own_index = shard->own_index[rep_partition_of_hash(hash)];
+	return (struct dp_asset
+			*)(shard->assets + *own_index * shard->partition_bytes + (uint64_t)slot * shard->asset_stride_bytes);
+}
+
+/* Where the answer to a request of a session stands. */
+static inline struct dp_answer *
+dp_shard_answer_place(const struct dp_shard *shard, uint32_t session, uint64_t request_seq)
+{
+	uint64_t inflight = shard->config.max_inflight;
+	uint64_t place = session * inflight + (request_seq & (inflight - 1));
+	return (struct dp_answer *)(shard->answers + place * shard->answer_stride_bytes);
+}
+
 /* Where an entry's asset and answer are, or will be: found once, ahead of use. */
 struct dp_shard_place {
 	struct dp_asset *home; /* where the search for the asset begins */
@@ -79,12 +99,18 @@ struct dp_shard_place {
 
 /* Finds the places of an UPDATE entry of one of this shard's partitions, and brings their cache
  * lines near. Entries may be located a burst ahead, in any order. */
-void dp_shard_locate(
+static inline void dp_shard_locate(
 	const struct dp_shard *shard,
 	const struct rep_entry *entry,
 	uint32_t session,
 	struct dp_shard_place *place
-);
+)
+{
+	place->home = dp_shard_home(shard, entry->asset_id, &place->own_index);
+	place->answer = dp_shard_answer_place(shard, session, entry->request_seq);
+	__builtin_prefetch(place->home, 1);
+	__builtin_prefetch(place->answer, 1);
+}
 
 /* Applies a located entry and keeps the answer, which is returned and stays valid until the
  * session's request number request_seq + max_inflight is applied. */

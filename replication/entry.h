@@ -51,6 +51,17 @@ static inline uint32_t rep_entry_bytes(uint32_t payload_bytes)
 	return REP_ENTRY_HEADER_BYTES + (uint32_t)sf_round_up(payload_bytes, 8);
 }
 
+/* Copies an entry with its padding. */
+static inline void rep_entry_copy(void *to, const struct rep_entry *entry)
+{
+	memcpy(to, entry, REP_ENTRY_HEADER_BYTES);
+	sf_copy_short(
+		(uint8_t *)to + REP_ENTRY_HEADER_BYTES,
+		entry->payload,
+		rep_entry_bytes(entry->payload_bytes) - REP_ENTRY_HEADER_BYTES
+	);
+}
+
 /* Zeroes the padding behind the payload; before the CRC is taken. */
 static inline void rep_entry_pad(struct rep_entry *entry)
 {

@@ -79,7 +79,8 @@ static enum rep_frame_fault check_entries(
 		uint32_t payload_bytes = entry->payload_bytes;
 		if (payload_bytes > identity->max_payload_bytes)
 			return REP_FRAME_BAD_ENTRY;
-		if (body_bytes - offset < rep_entry_bytes(payload_bytes))
+		uint32_t bytes = rep_entry_bytes(payload_bytes);
+		if (body_bytes - offset < bytes)
 			return REP_FRAME_BAD_LENGTH;
 		if (i == 0) {
 			expected = entry->sequence;
@@ -92,7 +93,7 @@ static enum rep_frame_fault check_entries(
 			return REP_FRAME_BAD_ENTRY;
 		register_ = sf_crc32c_u32(register_, entry->crc);
 		expected++;
-		offset += rep_entry_bytes(payload_bytes);
+		offset += bytes;
 	}
 	*crc = register_;
 	return offset == body_bytes ? REP_FRAME_OK : REP_FRAME_BAD_LENGTH;

@@ -285,15 +285,10 @@ void rep_session_advance(
 	advance(table, entry, partition, session, slot_of(table, session, entry->request_seq));
 }
 
-enum rep_session_fault rep_session_apply(
-	struct rep_session_table *table,
-	const struct rep_entry *entry,
-	uint8_t partition,
-	uint32_t *session
-)
+/* Apart, so that what is rare costs the updates no register. */
+static __attribute__((noinline)) enum rep_session_fault
+apply_rare(struct rep_session_table *table, const struct rep_entry *entry, uint32_t *session)
 {
-	if (__builtin_expect(entry->kind == REP_ENTRY_UPDATE, 1))
-		return apply_update(table, entry, partition, session);
 	switch (entry->kind) {
 	case REP_ENTRY_OPEN:
 		return apply_open(table, entry, session);
@@ -301,4 +296,16 @@ enum rep_session_fault rep_session_apply(
 		return apply_close(table, entry, session);
 	}
 	return REP_SESSION_BAD;
+}
+
+enum rep_session_fault rep_session_apply(
+	struct rep_session_table *table,
+	const struct rep_entry *entry,
+	uint8_t partition,
+	uint32_t *session
+)
+{
+	if (__builtin_expect(entry->kind != REP_ENTRY_UPDATE, 0))
+		return apply_rare(table, entry, session);
+	return apply_update(table, entry, partition, session);
 }

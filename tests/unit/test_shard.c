@@ -299,9 +299,8 @@ static void make_history(struct request *history, uint64_t seed)
 /* The hashes of shard.c's digest, written down a second time: an asset's and an answer's. */
 static uint64_t hash_of_asset(const struct dp_asset *asset)
 {
-	uint64_t h = sf_mix(0x4173736574486173ull ^ asset->asset_id, asset->version);
-	h = sf_mix(h, asset->last_sequence);
-	return sf_mix(h, sf_load64(asset->state));
+	uint64_t h = sf_mix(0x4173736574486173ull ^ asset->asset_id, asset->last_sequence);
+	return sf_mix(h ^ asset->version, sf_load64(asset->state));
 }
 
 static uint64_t
@@ -309,8 +308,8 @@ hash_of_answer(const struct request *request, uint64_t sequence, const struct dp
 {
 	uint64_t h =
 		sf_mix(0x416e737765724861ull ^ (1000 + request->session), request->request_seq);
-	h = sf_mix(h ^ sequence, answer->asset_version);
-	h = sf_mix(h, (uint64_t)answer->status << 16 | answer->payload_bytes);
+	uint64_t kind = (uint64_t)answer->status << 16 | answer->payload_bytes;
+	h = sf_mix(h ^ sequence, answer->asset_version ^ kind << 40);
 	for (uint32_t i = 0; i < answer->payload_bytes; i += 8) {
 		uint64_t word = 0;
 		uint32_t left = answer->payload_bytes - i;
