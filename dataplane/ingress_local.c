@@ -24,6 +24,7 @@ void dp_ingress_arp(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
 	    arp->arp_protocol != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) ||
 	    arp->arp_hlen != RTE_ETHER_ADDR_LEN || arp->arp_plen != 4 ||
 	    arp->arp_opcode != rte_cpu_to_be_16(RTE_ARP_OP_REQUEST) ||
+	    rte_is_multicast_ether_addr(&arp->arp_data.arp_sha) || /* nobody's: no echo to all */
 	    !is_ours(ingress, arp->arp_data.arp_tip)) {
 		ingress->counters->drop_arp_other++;
 		rte_pktmbuf_free(mbuf);

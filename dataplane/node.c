@@ -432,6 +432,14 @@ int dp_node_create(
 		);
 		return -ENOENT;
 	}
+	if (settings->replication.ack != CFG_ACK_RECEIVED) {
+		snprintf(
+			error,
+			error_bytes,
+			"replication.ack: this version has no log, and so only \"received\""
+		);
+		return -ENOTSUP;
+	}
 	uint32_t frame_bytes =
 		REP_FRAME_HEADER_BYTES + rep_entry_bytes(settings->limits.max_payload_bytes);
 	if (frame_bytes > replication->mtu_bytes) {

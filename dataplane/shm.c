@@ -110,6 +110,9 @@ static void former_life(const struct cfg_settings *settings, uint64_t *incarnati
 		return;
 	*incarnation = old->incarnation;
 	*epoch = sf_max64(old->former_epoch, dp_shm_load(&old->status.epoch));
+	/* Numbers that no life of a node can have reached come from a damaged file. */
+	if (*epoch >= UINT32_MAX / 2 || *incarnation >= INT64_MAX)
+		*incarnation = *epoch = 0;
 	dp_shm_detach(old);
 }
 

@@ -167,7 +167,11 @@ static void answer_side(struct dp_worker *worker, struct dp_side *side)
 	}
 }
 
-/* Answers whatever may be answered by now; returns how many. */
+/* Answers in one poll: a whole window that becomes free at once (PAIRED again) must neither hold up
+ * the other agents of the lcore nor overrun the TX ring. */
+#define RELEASE_AT_ONCE 256
+
+/* Answers what may be answered by now; returns how many. */
 static unsigned release(struct dp_worker *worker)
 {
 	unsigned released = 0;
@@ -179,7 +183,7 @@ static unsigned release(struct dp_worker *worker)
 	uint64_t now_ns = 0;
 	struct sf_histogram_run times = {0};
 
-	while (worker->held_tail != worker->held_head) {
+	while (worker->held_tail != worker->held_head && released < RELEASE_AT_ONCE) {
 		uint64_t element = worker->held[worker->held_tail & worker->held_mask];
 		uint64_t value = element & DP_ELEMENT_VALUE;
 		if (element & DP_ELEMENT_SIDE) {

@@ -233,11 +233,15 @@ uint64_t rep_link_rto_ns(const struct rep_core *core)
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 {
 	uint64_t window_ns = rep_link_window_ns(core);
-	/* R14: whoever was away itself first blames itself. */
+	/* R14: whoever was away itself first blames itself. That speaks for a peer that was there
+	 * before, not for one that is lost already: it has to be heard again. */
+	bool lost = core->reason == REP_REASON_PEER_SILENT || core->reason == REP_REASON_PEER_DEAF;
 	if (now_ns - core->last_step_ns > own_gap_ns(core)) {
 		core->stats.own_gaps++;
-		core->heard_ns = now_ns;
-		core->echo_ns = now_ns;
+		if (!lost) {
+			core->heard_ns = now_ns;
+			core->echo_ns = now_ns;
+		}
 	}
 	core->last_step_ns = now_ns;
 	if (!core->link_up)

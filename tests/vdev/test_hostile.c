@@ -251,7 +251,10 @@ static void arp_when_for_us_then_answered_else_not(void **state)
 	pair_send_frame(pair, 0, f, 41); /* cut off */
 	make_arp(pair, f, 0);
 	pair_send_frame(pair, 0, f, 60); /* the absent service address */
-	PAIR_UNTIL(pair, c->drop_arp_other == sizeof(places) + 2);
+	make_arp(pair, f, ours);
+	memset(f + 22, 0xff, 6); /* asks for an answer to everybody */
+	pair_send_frame(pair, 0, f, 60);
+	PAIR_UNTIL(pair, c->drop_arp_other == sizeof(places) + 3);
 	pair_rounds(pair, 5);
 	assert_int_equal(pair->local_count, 0);
 	assert_int_equal(c->arp_answered, 1);
