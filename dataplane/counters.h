@@ -55,6 +55,7 @@
 	X(refused_busy_sessions) \
 	X(refused_forgotten) \
 	X(refused_overloaded) \
+	X(refused_close) \
 	X(frames_sent) \
 	X(frames_received) \
 	X(bytes_sent) \

@@ -17,7 +17,7 @@ static bool client_of(const struct dp_headers *headers, struct dp_address *clien
 	client->local_ip = headers->ip.dst_addr;
 	uint32_t ip = rte_be_to_cpu_32(client->ip);
 	return client->port != 0 && ip != 0 && !rte_is_multicast_ether_addr(&client->mac) &&
-	       ip < RTE_IPV4(224, 0, 0, 0);
+	       ip < DP_FIRST_GROUP_IP;
 }
 
 static void answer_bad_update(
@@ -32,7 +32,7 @@ static void answer_bad_update(
 		.client_id = client_id,
 		.request_seq = request_seq,
 		.asset_id = asset_id,
-		.epoch = *ingress->epoch,
+		.epoch = (uint32_t)dp_shm_load(&ingress->commit->epoch),
 		.status = CLI_BAD_REQUEST,
 	};
 	dp_replies_response(&ingress->replies, client, &response);
@@ -63,7 +63,7 @@ static void answer_marked(
 		case DP_MARK_BAD_OPEN:
 			opened = (struct dp_opened){
 				.nonce = sf_load64(block),
-				.epoch = *ingress->epoch,
+				.epoch = (uint32_t)dp_shm_load(&ingress->commit->epoch),
 				.status = CLI_BAD_REQUEST,
 			};
 			dp_replies_opened(&ingress->replies, client, &opened);

@@ -8,10 +8,12 @@
 #pragma once
 
 #include "config/settings.h"
+#include "dataplane/commit.h"
 #include "dataplane/counters.h"
 #include "dataplane/port.h"
 #include "dataplane/replies.h"
 #include "dataplane/request.h"
+#include "dataplane/shm.h"
 
 #include <rte_mbuf.h>
 #include <rte_ring.h>
@@ -34,7 +36,7 @@ struct dp_ingress {
 	uint32_t address;	  /* network order, as the next */
 	uint32_t service_address; /* 0: none, or held by the peer */
 	bool verify_udp_checksum;
-	const uint32_t *epoch;	/* constant while roles are fixed */
+	const struct dp_commit *commit;
 	int received_ns_offset; /* of the mbuf field with the time of receipt */
 	uint64_t announce_ns;	/* next gratuitous ARP; UINT64_MAX: never */
 	struct dp_request_limits limits;

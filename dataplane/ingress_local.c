@@ -24,6 +24,7 @@ void dp_ingress_arp(struct dp_ingress *ingress, struct rte_mbuf *mbuf)
 	    arp->arp_protocol != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4) ||
 	    arp->arp_hlen != RTE_ETHER_ADDR_LEN || arp->arp_plen != 4 ||
 	    arp->arp_opcode != rte_cpu_to_be_16(RTE_ARP_OP_REQUEST) ||
+	    rte_is_multicast_ether_addr(&arp->arp_data.arp_sha) || /* nobody's: no echo to all */
 	    !is_ours(ingress, arp->arp_data.arp_tip)) {
 		ingress->counters->drop_arp_other++;
 		rte_pktmbuf_free(mbuf);
@@ -86,7 +87,7 @@ void dp_ingress_icmp(struct dp_ingress *ingress, struct rte_mbuf *mbuf, uint32_t
 	struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)(ip + 1);
 	/* The sum over a sound message with its checksum is all ones. */
 	uint32_t source = rte_be_to_cpu_32(ip->src_addr);
-	bool answerable = source != 0 && source < RTE_IPV4(224, 0, 0, 0) &&
+	bool answerable = source != 0 && source < DP_FIRST_GROUP_IP &&
 			  !rte_is_multicast_ether_addr(&ether->src_addr);
 	if (!answerable || ip_bytes < sizeof(*ip) + sizeof(*icmp) ||
 	    icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code != 0 ||

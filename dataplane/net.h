@@ -25,6 +25,8 @@ struct dp_address {
 };
 STATIC_CHECK(sizeof(struct dp_address) == 16, "copied and compared as two words");
 
+#define DP_FIRST_GROUP_IP 0xe0000000u /* 224.0.0.0: from here on no host's own address */
+
 static inline bool dp_same_mac(const struct rte_ether_addr *a, const struct rte_ether_addr *b)
 {
 	return sf_load32(a->addr_bytes) == sf_load32(b->addr_bytes) &&

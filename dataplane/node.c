@@ -198,7 +198,7 @@ create_ingresses(struct dp_node *node, const struct dp_model *model, int receive
 		ingress->verify_udp_checksum = settings->client.verify_udp_checksum == CFG_ON ||
 					       (settings->client.verify_udp_checksum == CFG_AUTO &&
 						!node->client.kernel_behind);
-		ingress->epoch = &node->epoch;
+		ingress->commit = &node->commit;
 		ingress->received_ns_offset = received_ns_offset;
 		ingress->announce_ns = i == 0 ? 0 : UINT64_MAX;
 		ingress->counters = &shm->counters;
@@ -276,7 +276,7 @@ static void core_config(const struct dp_node *node, struct rep_core_config *conf
 				.max_payload_bytes = settings->limits.max_payload_bytes,
 			},
 		.role = settings->node.role == CFG_ROLE_PRIMARY ? REP_PRIMARY : REP_STANDBY,
-		.epoch = node->epoch,
+		.epoch = (uint32_t)node->commit.epoch,
 		.incarnation = node->shm->incarnation,
 		.config_digest = node->shm->config_digest,
 		.slots = settings->arena.slots,
@@ -390,6 +390,23 @@ create_agents(struct dp_node *node, const struct dp_model *model, enum cfg_idle 
 	return 0;
 }
 
+/* The epoch of a primary's life. Until a role record exists it is made from the clock and from what
+ * the life before left behind: a node never writes in an epoch that it used before (inv. 7).
+ * Author-tagged: the lowest bit is the node. */
+static uint32_t first_epoch(uint8_t node_id, const struct dp_shm *shm)
+{
+	const uint64_t begin_unix_s = 1767225600; /* 2026-01-01 */
+	uint64_t unix_s = dp_clock_unix_ns() / 1000000000ull;
+	uint64_t epoch = (unix_s > begin_unix_s ? unix_s - begin_unix_s : 1) << 1 | node_id;
+	uint64_t next = shm->former_epoch + 1;
+	if ((next & 1) != node_id)
+		next++;
+	/* A file that names the end of all epochs is damaged, and no reason to reach it. */
+	if (epoch < next && next < UINT32_MAX)
+		epoch = next;
+	return (uint32_t)epoch;
+}
+
 int dp_node_create(
 	struct dp_node *node,
 	const struct cfg_settings *settings,
@@ -407,15 +424,21 @@ int dp_node_create(
 	node->shm = shm;
 	node->client = *client;
 	node->replication = *replication;
-	/* Author-tagged: the lowest bit is the node that is primary in it. */
-	bool primary = settings->node.role == CFG_ROLE_PRIMARY;
-	node->epoch = 2u | (primary ? settings->node.id : !settings->node.id);
-	node->commit.epoch = node->epoch;
+	if (settings->node.role == CFG_ROLE_PRIMARY)
+		node->commit.epoch = first_epoch(settings->node.id, shm);
 	if (model == NULL) {
 		snprintf(
 			error, error_bytes, "there is no asset model \"%s\"", settings->assets.model
 		);
 		return -ENOENT;
+	}
+	if (settings->replication.ack != CFG_ACK_RECEIVED) {
+		snprintf(
+			error,
+			error_bytes,
+			"replication.ack: this version has no log, and so only \"received\""
+		);
+		return -ENOTSUP;
 	}
 	uint32_t frame_bytes =
 		REP_FRAME_HEADER_BYTES + rep_entry_bytes(settings->limits.max_payload_bytes);

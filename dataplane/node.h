@@ -36,7 +36,6 @@ struct dp_node {
 	struct dp_port replication;
 	uint32_t stop;	 /* writer: main thread; nonzero: say GOODBYE, serve no more */
 	uint32_t finish; /* writer: main thread; nonzero: leave the lcore loops */
-	uint32_t epoch;
 	rte_spinlock_t client_tx_lock; /* when lcores share TX queues of the client port */
 	struct dp_commit commit;
 	struct dp_sequencer *sequencer;

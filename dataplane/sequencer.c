@@ -6,7 +6,7 @@
 #include <rte_ethdev.h>
 
 #define STATUS_INTERVAL_NS 1000000ull
-#define REQUEST_DATAGRAMS 64 /* of one inbox in one poll */
+#define REQUEST_DATAGRAMS 64 /* in one poll, of all rings together */
 
 /* The sequence that every worker is past: its slot and all before may be used again. Never falls:
  * a worker that had nothing to do for long is past all that others got meanwhile, also when it then
@@ -30,20 +30,27 @@ static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 	return passed;
 }
 
-/* Takes the datagrams that wait; returns how many. Their mbufs go to done. */
+/* Takes datagrams that wait, frees them, and returns how many. However many ingresses are flooded,
+ * one poll takes no more than makes the heartbeat late (inv. 38): the rings share one budget, and
+ * each poll begins with another one. */
 static unsigned take_requests(struct dp_sequencer *sequencer)
 {
 	unsigned taken = 0;
+	unsigned budget = REQUEST_DATAGRAMS;
+	uint32_t next = sequencer->first_inbox;
+	sequencer->first_inbox = next + 1 < sequencer->inbox_count ? next + 1 : 0;
 	for (uint32_t i = 0; i < sequencer->inbox_count; i++) {
-		struct dp_inbox *inbox = sequencer->inboxes[i];
+		struct dp_inbox *inbox = sequencer->inboxes[next];
 		struct rte_mbuf *burst[REQUEST_DATAGRAMS];
 		struct rte_mbuf **mbufs = inbox->mbufs;
 		unsigned count = inbox->count;
+		next = next + 1 < sequencer->inbox_count ? next + 1 : 0;
 		if (inbox->ring != NULL) {
 			mbufs = burst;
 			count = rte_ring_sc_dequeue_burst(
-				inbox->ring, (void **)burst, REQUEST_DATAGRAMS, NULL
+				inbox->ring, (void **)burst, budget, NULL
 			);
+			budget -= count;
 		}
 		for (unsigned j = 0; j < count; j++) {
 			if (j + 1 < count)
@@ -93,6 +100,8 @@ static void publish(struct dp_sequencer *sequencer)
 {
 	struct dp_commit *commit = sequencer->commit;
 	const struct rep_update *update = &sequencer->update;
+	if (unlikely(commit->epoch != sequencer->core.epoch))
+		dp_shm_store(&commit->epoch, sequencer->core.epoch);
 	/* Release: a worker that sees the numbers sees everything that led to them. */
 	if (commit->committed != update->committed)
 		__atomic_store_n(&commit->committed, update->committed, __ATOMIC_RELEASE);

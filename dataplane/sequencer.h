@@ -59,6 +59,7 @@ struct dp_sequencer {
 	bool peer_mac_known;
 	bool reads_waiting; /* a read came with this poll */
 	bool left;
+	uint32_t first_inbox; /* of the next poll */
 	uint64_t now_ns;
 	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
 	uint64_t last_appended;		   /* entries up to here are the workers' */
@@ -78,8 +79,8 @@ unsigned dp_sequencer_poll(void *sequencer);
 /* --- sequencer_intake.c --- */
 /* All requests of one datagram. */
 void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf);
-/* Closes a session for its client or for idleness, as an entry. */
-void dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session);
+/* Closes a session for its client or for idleness, as an entry; false when that cannot be now. */
+bool dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session);
 /* Puts an element into a worker's ring with the next flush. */
 void dp_sequencer_push_batch(struct dp_worker *worker);
 static inline void

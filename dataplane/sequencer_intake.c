@@ -51,6 +51,15 @@ static void push_side(struct dp_sequencer *sequencer, struct dp_worker *worker)
 
 /* --- Refusals, answered at once --- */
 
+/* Whoever asks is not idle, even if he gets nothing now: a long BLOCKED must not end with the
+ * closing of sessions whose clients never stopped trying. */
+static void touch(struct dp_sequencer *sequencer, uint64_t client_id)
+{
+	uint32_t session = rep_session_find(&sequencer->sessions, client_id);
+	if (session != REP_SESSION_NONE)
+		rep_expiry_touch(&sequencer->expiry, session, sequencer->now_ns);
+}
+
 /* A standby that hears its primary names it; a BLOCKED primary names nobody. */
 static uint16_t hint_bytes(const struct dp_sequencer *sequencer)
 {
@@ -89,13 +98,14 @@ static void refuse_update(
 		.client_id = sf_load64(block),
 		.request_seq = sf_load64(block + 8),
 		.asset_id = sf_load64(block + 24),
-		.epoch = sequencer->core.config.epoch,
+		.epoch = sequencer->core.epoch,
 		.status = status,
 	};
 	if (status == CLI_NOT_PRIMARY) {
 		response.payload = sequencer->hint;
 		response.payload_bytes = hint_bytes(sequencer);
 	}
+	touch(sequencer, response.client_id);
 	dp_replies_response(&sequencer->replies, client, &response);
 }
 
@@ -108,7 +118,7 @@ static void refuse_open(
 {
 	struct dp_opened opened = {
 		.nonce = nonce,
-		.epoch = sequencer->core.config.epoch,
+		.epoch = sequencer->core.epoch,
 		.status = status,
 	};
 	if (status == CLI_NOT_PRIMARY) {
@@ -327,30 +337,32 @@ static void take_open(
 	side->request_seq = nonce;
 	side->sequence = detail.sequence;
 	side->frame = 0;
+	rep_expiry_touch(&sequencer->expiry, detail.session, sequencer->now_ns);
 	push_side(sequencer, worker);
 	sequencer->counters->session_repeats++;
 }
 
-void dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session)
+bool dp_sequencer_close(struct dp_sequencer *sequencer, uint32_t session)
 {
 	static const struct dp_address nobody;
 	uint64_t client_id = sequencer->sessions.sessions[session].client_id;
 	if (rep_intake_close(&sequencer->intake, client_id) != REP_TAKEN)
-		return; /* not now: it will be idle still at the next look */
+		return false; /* not now: it will be idle still at the next look */
 	struct rep_verdict_detail detail = {
 		.session = session,
 		.sequence = sequencer->core.last_sequence + sequencer->intake.pending,
 	};
 	note_entry(sequencer, &nobody, sequencer->now_ns, &detail, 0);
 	sequencer->counters->sessions_closed++;
+	return true;
 }
 
 static void take_close(struct dp_sequencer *sequencer, const uint8_t *message)
 {
 	uint32_t session =
 		rep_session_find(&sequencer->sessions, sf_load64(dp_request_block(message)));
-	if (session != REP_SESSION_NONE && rep_core_serves(&sequencer->core))
-		dp_sequencer_close(sequencer, session);
+	if (session == REP_SESSION_NONE || !dp_sequencer_close(sequencer, session))
+		sequencer->counters->refused_close++; /* it is not answered, and ends by idleness */
 }
 
 void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf)

@@ -21,7 +21,7 @@ static void publish_status(struct dp_sequencer *sequencer)
 	dp_shm_store(&status->role, core->config.role);
 	dp_shm_store(&status->mode, core->mode);
 	dp_shm_store(&status->reason, core->reason);
-	dp_shm_store(&status->epoch, core->config.epoch);
+	dp_shm_store(&status->epoch, core->epoch);
 	dp_shm_store(&status->sequence, core->last_sequence);
 	dp_shm_store(&status->committed, core->committed);
 	dp_shm_store(&status->applied, core->passed_sequence);

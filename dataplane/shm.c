@@ -100,16 +100,20 @@ fill_header(struct dp_shm *shm, const struct cfg_settings *settings, uint64_t in
 	__atomic_store_n(&shm->magic, DP_SHM_MAGIC, __ATOMIC_RELEASE);
 }
 
-/* The life of this node before this one, from the file it left; 0 if there is none. */
-static uint64_t former_incarnation(const struct cfg_settings *settings)
+/* The life of this node before this one, from the file that it left; zeros if there is none. */
+static void former_life(const struct cfg_settings *settings, uint64_t *incarnation, uint64_t *epoch)
 {
 	struct dp_shm *old;
 	char ignored[256];
+	*incarnation = *epoch = 0;
 	if (dp_shm_attach_file(settings, false, &old, ignored, sizeof(ignored)) < 0)
-		return 0;
-	uint64_t incarnation = old->incarnation;
+		return;
+	*incarnation = old->incarnation;
+	*epoch = sf_max64(old->former_epoch, dp_shm_load(&old->status.epoch));
+	/* Numbers that no life of a node can have reached come from a damaged file. */
+	if (*epoch >= UINT32_MAX / 2 || *incarnation >= INT64_MAX)
+		*incarnation = *epoch = 0;
 	dp_shm_detach(old);
-	return incarnation;
 }
 
 /* A lock of the open file: it ends with the process, however that ends. */
@@ -186,7 +190,9 @@ int dp_shm_create(
 	if (result < 0)
 		return result;
 	/* Lives of a node only rise, also when the wall clock was set back. */
-	uint64_t incarnation = sf_max64(unix_ns(), former_incarnation(settings) + 1);
+	uint64_t former_incarnation, former_epoch;
+	former_life(settings, &former_incarnation, &former_epoch);
+	uint64_t incarnation = sf_max64(unix_ns(), former_incarnation + 1);
 	path_of(settings, ".shm", path);
 	path_of(settings, ".shm.new", temporary);
 	lay_out(&plan, settings, ring_bytes);
@@ -202,6 +208,7 @@ int dp_shm_create(
 		goto fail;
 	*shm = map;
 	lay_out(*shm, settings, ring_bytes);
+	(*shm)->former_epoch = former_epoch;
 	fill_header(*shm, settings, incarnation);
 	if (rename(temporary, path) < 0)
 		goto fail;

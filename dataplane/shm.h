@@ -123,6 +123,7 @@ struct dp_shm {
 	uint32_t header_bytes; /* sizeof(struct dp_shm): a guard against other builds */
 	uint64_t total_bytes;
 	uint64_t incarnation;
+	uint64_t former_epoch; /* highest that this node was in before this life; 0: none known */
 	uint64_t pid;
 	uint64_t started_unix_ns;
 	uint64_t config_digest;

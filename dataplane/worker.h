@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "dataplane/commit.h"
 #include "dataplane/net.h"
 #include "dataplane/replies.h"
 #include "dataplane/shard.h"
@@ -59,13 +60,6 @@ struct dp_side {
 	uint8_t reserved[7];
 	uint8_t payload[]; /* the request's, then the answer's */
 };
-
-/* What the sequencer publishes to all workers; on a line of its own. */
-struct dp_commit {
-	uint64_t committed;
-	uint64_t confirmed_frame;
-	uint64_t epoch;
-} __attribute__((aligned(64)));
 
 struct dp_worker {
 	/* Written at start, read by the worker (W) and the sequencer (S). */

@@ -58,6 +58,7 @@ void rep_core_init(
 	memset(core, 0, sizeof(*core));
 	memset(memory, 0, rep_core_memory_bytes(config));
 	core->config = *config;
+	core->epoch = config->epoch;
 	core->held = memory;
 	core->mode = config->role == REP_PRIMARY ? REP_MODE_BLOCKED : REP_MODE_STANDBY;
 	core->reason = REP_REASON_START;
@@ -245,7 +246,7 @@ void rep_core_header(
 		.source = core->config.link.node,
 		.destination = core->config.link.peer,
 		.cluster_tag = core->config.link.cluster_tag,
-		.epoch = core->config.epoch,
+		.epoch = core->epoch,
 		.source_incarnation = core->config.incarnation,
 		.destination_incarnation = core->peer_incarnation,
 		.frame_number = ++core->frame_number,
@@ -270,7 +271,7 @@ void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 		.last_sequence = core->last_sequence,
 		.author_incarnation = core->last_sequence > 0 ? core->author_incarnation : 0,
 		.config_digest = core->config.config_digest,
-		.last_epoch = core->config.epoch,
+		.last_epoch = core->epoch,
 	};
 }
 

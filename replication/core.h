@@ -70,6 +70,8 @@ const char *rep_reason_text(enum rep_reason reason);
 struct rep_core_config {
 	struct rep_link_identity link;
 	enum rep_role role;
+	/* Primary: of this life, higher than of any before, its lowest bit the node id (inv. 5, 7).
+	 * Standby: the lowest that it would follow, 0 for any. */
 	uint32_t epoch;
 	uint64_t incarnation;	/* not 0; higher at every start of this node */
 	uint64_t config_digest; /* must be equal on both nodes */
@@ -110,6 +112,7 @@ struct rep_core {
 	struct rep_core_config config;
 	enum rep_mode mode;
 	enum rep_reason reason;
+	uint32_t epoch; /* a standby that holds nothing takes over the primary's */
 	struct rep_stats stats;
 
 	/* Own history. */

@@ -63,7 +63,8 @@ uint32_t rep_expiry_victim(
 		    expiry->last_used_ns[i] < expiry->last_used_ns[victim])
 			victim = i;
 	}
-	if (victim == REP_SESSION_NONE)
-		expiry->full_scan_ns = now_ns + min_idle_ns / 100;
+	/* Not again in this poll: a burst of openings must not hold up the heartbeat by a search
+	 * of the whole table each. */
+	expiry->full_scan_ns = now_ns + (victim == REP_SESSION_NONE ? min_idle_ns / 100 : 1);
 	return victim;
 }

@@ -16,8 +16,7 @@
 struct rep_expiry {
 	uint64_t *last_used_ns; /* per session index; the caller's memory, max_sessions words */
 	uint32_t cursor;	/* next session to look at */
-	uint64_t
-		full_scan_ns; /* no search for a victim before this time: the last one found none */
+	uint64_t full_scan_ns;	/* no search for a victim before this time */
 };
 
 void rep_expiry_init(
@@ -39,8 +38,9 @@ uint32_t rep_expiry_next(
 	uint64_t now_ns
 );
 
-/* The session to close for a new one, or REP_SESSION_NONE. A search that found nothing is not
- * repeated for a hundredth of min_idle_ns, so that asking cannot occupy the sequencer. */
+/* The session to close for a new one, or REP_SESSION_NONE. There is one search per moment (poll),
+ * and one that found nothing is not repeated for a hundredth of min_idle_ns, so that asking cannot
+ * occupy the sequencer. */
 uint32_t rep_expiry_victim(
 	struct rep_expiry *expiry,
 	const struct rep_session_table *table,

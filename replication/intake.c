@@ -21,7 +21,7 @@ static struct rep_entry *next_entry(struct rep_intake *intake, enum rep_entry_ki
 {
 	uint64_t sequence = intake->core->last_sequence + intake->pending + 1;
 	struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
-	entry->epoch = intake->core->config.epoch;
+	entry->epoch = intake->core->epoch;
 	entry->sequence = sequence;
 	entry->timestamp_ns = intake->timestamp_ns;
 	entry->payload_bytes = 0;

@@ -117,13 +117,19 @@ static enum rep_reason judge_hello(
 		return REP_REASON_ROLE_CONFLICT;
 	if (hello->config_digest != core->config.config_digest)
 		return REP_REASON_CONFIG_MISMATCH;
-	if (header->epoch != core->config.epoch)
-		return REP_REASON_EPOCH_MISMATCH;
-	if (core->config.role == REP_PRIMARY)
-		return judge_standby(core, hello);
-	/* Who holds nothing is bound to nobody, whatever life of the primary it has met before. */
+	/* Who holds nothing is bound to nobody, whatever life of the primary it has met before: it
+	 * follows any higher epoch. */
+	if (core->config.role == REP_PRIMARY) {
+		enum rep_reason fault = judge_standby(core, hello);
+		if (fault != REP_REASON_NONE || header->epoch == core->epoch)
+			return fault;
+		bool follows = header->epoch < core->epoch && hello->last_sequence == 0;
+		return follows ? REP_REASON_START : REP_REASON_EPOCH_MISMATCH;
+	}
 	if (core->last_sequence > 0 && core->author_incarnation != header->source_incarnation)
 		return REP_REASON_OTHER_HISTORY;
+	if (header->epoch < core->epoch || (header->epoch > core->epoch && core->last_sequence > 0))
+		return REP_REASON_EPOCH_MISMATCH;
 	return REP_REASON_NONE;
 }
 
@@ -156,6 +162,8 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 			wait_for(core, fault);
 		return;
 	}
+	if (core->config.role == REP_STANDBY)
+		core->epoch = header->epoch;
 	if (core->link_up || header->destination_incarnation != core->config.incarnation)
 		return;
 
@@ -189,9 +197,9 @@ bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint6
 			core->hello_due = true;
 		return false;
 	}
-	if (header->epoch != core->config.epoch && !CANARY(STALE_EPOCH_ACCEPTED)) {
+	if (header->epoch != core->epoch && !CANARY(STALE_EPOCH_ACCEPTED)) {
 		/* R1: a lower epoch is told so. A higher one cannot be while roles are fixed. */
-		if (header->epoch < core->config.epoch) {
+		if (header->epoch < core->epoch) {
 			core->stats.dropped_epoch_stale++;
 			core->stale_due |= header->type != REP_FRAME_STALE;
 		} else {
@@ -225,11 +233,15 @@ uint64_t rep_link_rto_ns(const struct rep_core *core)
 void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 {
 	uint64_t window_ns = rep_link_window_ns(core);
-	/* R14: whoever was away itself first blames itself. */
+	/* R14: whoever was away itself first blames itself. That speaks for a peer that was there
+	 * before, not for one that is lost already: it has to be heard again. */
+	bool lost = core->reason == REP_REASON_PEER_SILENT || core->reason == REP_REASON_PEER_DEAF;
 	if (now_ns - core->last_step_ns > own_gap_ns(core)) {
 		core->stats.own_gaps++;
-		core->heard_ns = now_ns;
-		core->echo_ns = now_ns;
+		if (!lost) {
+			core->heard_ns = now_ns;
+			core->echo_ns = now_ns;
+		}
 	}
 	core->last_step_ns = now_ns;
 	if (!core->link_up)

@@ -82,6 +82,7 @@ def start(lab, options):
     node.start()
     print(f"Node {options.node} runs again, empty: its memory is gone, and this version has no log "
           "to refill it from.")
+    lab.settle()
     print(lab.modes_text())
     return OK
 

@@ -8,6 +8,8 @@
 The nodes' addresses belong to their DPDK ports; a kernel that had them too would answer in their
 place. One such network can exist at a time, because its namespaces have fixed names.
 """
+import contextlib
+import ctypes
 import json
 import os
 import subprocess
@@ -18,6 +20,7 @@ CLIENT, NET = "standfast-client", "standfast-net"
 NODES = {"a": "standfast-a", "b": "standfast-b"}
 ALL = [CLIENT, NET, *NODES.values()]
 CLIENT_ADDRESS = "10.77.0.100"
+CLONE_NEWNET = 0x40000000
 NO_IPV6 = """cd /proc/sys/net/ipv6/conf 2>/dev/null || exit 0
 echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6"""
 OWNER_FILE = "/run/standfast-veth-lab"
@@ -30,7 +33,12 @@ def _run(argv, text=None):
 
 
 def _ip(namespace, *lines):
-    _run(["ip", "-n", namespace, "-batch", "-"], "\n".join(lines) + "\n")
+    _run([*enter(namespace), "ip", "-batch", "-"], "\n".join(lines) + "\n")
+
+
+def enter(namespace):
+    """The beginning of a command that runs in a namespace."""
+    return ["nsenter", "--net=/run/netns/" + namespace]
 
 
 def exists():
@@ -64,7 +72,7 @@ def up(directory, client_mtu, replication_mtu):
     for name in ALL:
         _run(["ip", "netns", "add", name])
         # The kernel's own IPv6 chatter would show up in the nodes' counters of foreign frames.
-        _run(["ip", "netns", "exec", name, "sh", "-c", NO_IPV6])
+        _run([*enter(name), "sh", "-c", NO_IPV6])
         _ip(name, "link set lo up")
     _ip(NET, "link add sf-lan type bridge mcast_snooping 0 forward_delay 0",
         "link set sf-lan up")
@@ -75,7 +83,7 @@ def up(directory, client_mtu, replication_mtu):
     _ip(NET, *(f"link set lan-{end} master sf-lan" for end in ("client", "a", "b")))
     _ip(CLIENT, f"addr add {CLIENT_ADDRESS}/24 dev client")
     # Frames between two veths never meet a card that would finish their checksums.
-    _run(["ip", "netns", "exec", CLIENT, "ethtool", "-K", "client", "tx", "off"])
+    _run([*enter(CLIENT), "ethtool", "-K", "client", "tx", "off"])
 
 
 def down():
@@ -84,3 +92,19 @@ def down():
         _run(["ip", "netns", "del", name])
     if os.path.exists(OWNER_FILE):
         os.unlink(OWNER_FILE)
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """The calling thread is in a namespace meanwhile; sockets made there stay there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    away = os.open("/run/netns/" + namespace, os.O_RDONLY)
+    try:
+        if libc.setns(away, CLONE_NEWNET) != 0:
+            raise LabError(f"cannot enter {namespace}: {os.strerror(ctypes.get_errno())}")
+        yield
+    finally:
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+        os.close(away)

@@ -104,7 +104,9 @@ class Node:
             if not self.dataplane.pid():
                 raise LabError(f"{self.dataplane.name} ended at once:\n{tail(self.dataplane.log)}")
             status = self.status()
-            return status and status["mode"] != "starting" and status["control"] == "up"
+            # For a moment the file of the node's former life may still be there.
+            return (status and status["pid"] == self.dataplane.pid()
+                    and status["mode"] != "starting" and status["control"] == "up")
         wait_for(f"start of node {self.name}", START_S, running)
 
     def processes(self):

@@ -9,7 +9,7 @@ import os
 import subprocess
 
 from . import network
-from .node import NODES, Node, configuration
+from .node import NODES, PORT, Node, configuration
 from .process import LabError, Process, tail, wait_for
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -43,6 +43,8 @@ FILES = ["lab.json", "*.conf", "*.pid", "*.pid~", "*.log", "[ab].shm*", "[ab].lo
          "relay.sock"]
 MAX_DIR = 70            # a path of a Unix socket has 107 bytes
 PAIR_S = 30
+PASSING = ("start", "peer_restarted", "catching_up")    # reasons that do not last
+SETTLE_S = 3
 
 
 def build_dir():
@@ -175,6 +177,17 @@ class Lab:
         except LabError:
             raise LabError(f"the nodes are not paired within {seconds} s:\n{self.modes_text()}")
 
+    def settle(self):
+        """Waits a moment until no node says something that will soon be different."""
+        def settled():
+            found = [node.status() for node in self.nodes.values()]
+            return all(not status or status["last_change"]["reason"] not in PASSING
+                       for status in found)
+        try:
+            wait_for("settling", SETTLE_S, settled)
+        except LabError:
+            pass        # then that is how it stands
+
     def modes_text(self):
         lines = []
         for name, node in self.nodes.items():
@@ -192,9 +205,11 @@ class Lab:
                 (a["sequence"], a["digest"], b["digest"])
         return wait_for("both nodes at one sequence", seconds, level)
 
-    def bench_target(self):
-        """The arguments that lead standfast-bench to this pair over memif."""
-        return ["--to", f"memif:{self.a.client_socket},{self.b.client_socket}"]
-
     def bench_command(self, *arguments):
-        return [self.programs["bench"], *self.bench_target(), *map(str, arguments)]
+        """The command that loads this pair, from where its clients are."""
+        if self.is_veth:
+            nodes = "udp:" + ",".join(f"{NODES[name]['address']}:{PORT}" for name in NODES)
+        else:
+            nodes = f"memif:{self.a.client_socket},{self.b.client_socket}"
+        enter = network.enter(network.CLIENT) if self.is_veth else []
+        return [*enter, self.programs["bench"], "--to", nodes, *map(str, arguments)]

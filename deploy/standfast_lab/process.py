@@ -41,13 +41,15 @@ def tail(path, lines=15):
 
 
 def _start_ticks(pid):
-    """When the process started, in ticks since boot; None for one that is gone or a zombie."""
+    """When the process started, in ticks since boot; None when it is gone or all its threads are."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+    # The first thread is a zombie from its own end on, while others still have memory to give back.
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if ended else int(fields[19])
 
 
 def _program(pid):
@@ -101,7 +103,7 @@ class Process:
             return None
         pid = record["pid"]
         if record["start"] is not None and _start_ticks(pid) == record["start"] \
-                and _program(pid) == record["program"]:
+                and _program(pid) in (record["program"], None):     # None: it is ending
             return pid
         code = _reap(pid)
         if code is not None:

@@ -78,7 +78,7 @@ int bench_engine_open(
 	e->session_room = MAX_SESSIONS;
 	e->by_client_id_mask = 2 * MAX_SESSIONS - 1;
 	e->by_client_id = calloc((size_t)e->by_client_id_mask + 1, sizeof(*e->by_client_id));
-	int result = bench_latency_open(&e->latency, options->out != NULL);
+	int result = bench_latency_open(&e->latency, options->out != NULL, options->rate == 0);
 	if (result == 0)
 		result = bench_ledger_open(
 			&e->ledger, options->assets, options->ledger ? record_room(options) : 1
@@ -123,7 +123,12 @@ unsigned bench_engine_round(struct bench_engine *e)
 
 static void round_and_rest(struct bench_engine *e)
 {
-	if (bench_engine_round(e) == 0 && !e->options->spin)
+	static const struct timespec pause = {.tv_nsec = 100000};
+	if (bench_engine_round(e) != 0)
+		return;
+	if (e->phase == BENCH_OPENING)
+		nanosleep(&pause, NULL); /* nothing is measured yet, and nodes may be starting */
+	else if (!e->options->spin)
 		sched_yield();
 }
 

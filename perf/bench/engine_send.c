@@ -7,10 +7,11 @@
 
 #include <string.h>
 
-#define LATE_NS 1000000u  /* an open-loop request sent later than this is "behind schedule" */
-#define SWEEP_NS 500000u  /* between two looks at all waiting requests */
-#define PROBE_NS 1000000u /* between two probes while no answers come */
-#define RETRY_CAP 4	  /* times the timeout, the longest pause between retries */
+#define LATE_NS 1000000u	/* an open-loop request sent later than this is "behind schedule" */
+#define SWEEP_NS 500000u	/* between two looks at all waiting requests */
+#define PROBE_NS 1000000u	/* between two probes while no answers come */
+#define RETRY_CAP 4		/* times the timeout, the longest pause between retries */
+#define OPEN_RETRY_NS 20000000u /* of OpenSession, whatever the requests' timeout */
 
 /* An update of the register model as it lies in the datagram; a read is the same without delta. */
 struct request_message {
@@ -318,11 +319,10 @@ static void open_session(struct bench_engine *e, struct bench_session *s, uint64
 		.header = REQUEST_HEADER,
 		.open.nonce = s->nonce,
 	};
-	uint64_t timeout = e->options->timeout_ns;
-
 	if (s->attempts < UINT8_MAX)
 		s->attempts++;
-	s->retry_at_ns = now + bench_back_off(e, timeout, s->attempts, RETRY_CAP * timeout);
+	s->retry_at_ns =
+		now + bench_back_off(e, OPEN_RETRY_NS, s->attempts, RETRY_CAP * OPEN_RETRY_NS);
 	message.header.template_id = CLI_OPEN_SESSION;
 	message.header.block_bytes = sizeof(message.open);
 	send_bytes(e, &message, sizeof(message));
@@ -391,7 +391,7 @@ void bench_sweep(struct bench_engine *e, uint64_t now)
 		return;
 	e->next_sweep_ns = now + SWEEP_NS;
 	uint64_t silent = bench_elapsed_ns(now, sf_max64(e->heard_ns, e->progress_ns));
-	if ((e->waiting != 0 || opening) && silent > timeout) {
+	if (opening ? silent > OPEN_RETRY_NS : e->waiting != 0 && silent > timeout) {
 		uint32_t next = e->target + 1;
 		bench_set_target(e, next < e->transport->node_count ? next : 0, now);
 	}

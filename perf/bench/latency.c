@@ -26,10 +26,11 @@ static struct sf_histogram *new_histogram(void)
 	return h;
 }
 
-int bench_latency_open(struct bench_latency *l, bool keep_intervals)
+int bench_latency_open(struct bench_latency *l, bool keep_intervals, bool closed_loop)
 {
 	memset(l, 0, sizeof(*l));
 	l->keeps_intervals = keep_intervals;
+	l->closed_loop = closed_loop;
 	l->all_intended = new_histogram();
 	l->all_actual = new_histogram();
 	l->intended = keep_intervals ? new_histogram() : l->all_intended;
@@ -68,6 +69,10 @@ static uint32_t used_slots(const struct sf_histogram *h)
 
 void bench_latency_turn(struct bench_latency *l, uint64_t now_unix_ns)
 {
+	if (l->closed_loop) {
+		sf_histogram_reset(l->actual);
+		sf_histogram_add(l->actual, l->intended);
+	}
 	if (!l->keeps_intervals)
 		return;
 	struct sf_histogram *both[2] = {l->intended, l->actual};

@@ -23,16 +23,18 @@ struct bench_latency {
 	struct bench_interval *intervals; /* newest first */
 	uint64_t interval_start_unix_ns;
 	bool keeps_intervals;
+	bool closed_loop; /* both are the same by definition: only intended is recorded */
 };
 
-int bench_latency_open(struct bench_latency *l, bool keep_intervals);
+int bench_latency_open(struct bench_latency *l, bool keep_intervals, bool closed_loop);
 void bench_latency_close(struct bench_latency *l);
 
 static inline void
 bench_latency_record(struct bench_latency *l, uint64_t intended_ns, uint64_t actual_ns)
 {
 	sf_histogram_record(l->intended, intended_ns, 1);
-	sf_histogram_record(l->actual, actual_ns, 1);
+	if (!l->closed_loop)
+		sf_histogram_record(l->actual, actual_ns, 1);
 }
 
 /* Begins the first interval. */

@@ -23,14 +23,14 @@ static unsigned turn_of(struct count_member *member)
 }
 
 /* Two functions that must stay two: the counter is switched by the name of the first. */
-__attribute__((noinline, noclone)) unsigned count_turn(struct count_member *member)
+__attribute__((noinline)) unsigned count_turn(struct count_member *member)
 {
 	unsigned work = turn_of(member);
 	__asm__ volatile("" ::: "memory");
 	return work;
 }
 
-__attribute__((noinline, noclone)) unsigned count_idle_turn(struct count_member *member)
+__attribute__((noinline)) unsigned count_idle_turn(struct count_member *member)
 {
 	return turn_of(member);
 }

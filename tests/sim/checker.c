@@ -48,7 +48,7 @@ void sim_ledger_start(struct sim *sim)
 struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id)
 {
 	uint64_t sequence = client_id & 0xffffffffffffull;
-	if (sequence == 0 || sequence > ledger->count || client_id >> 48 != SIM_EPOCH)
+	if (sequence == 0 || sequence > ledger->count || client_id >> 48 != ledger->epoch)
 		return NULL;
 	struct sim_fact *fact = &ledger->facts[sequence];
 	return fact->kind == REP_ENTRY_OPEN ? fact : NULL;
@@ -155,7 +155,7 @@ static void extend_session(struct sim *sim, struct sim_fact *fact)
 {
 	struct sim_ledger *ledger = &sim->ledger;
 	if (fact->kind == REP_ENTRY_OPEN) {
-		uint64_t id = (uint64_t)SIM_EPOCH << 48 | ledger->count;
+		uint64_t id = (uint64_t)ledger->epoch << 48 | ledger->count;
 		SIM_REQUIRE(sim, fact->client_id == id, "entry %lu: odd clientId", ledger->count);
 		fact->session_open = true;
 		fact->session_first = 1;
@@ -234,7 +234,7 @@ static void extend_history(struct sim *sim, const struct rep_entry *entry, uint6
 	);
 	SIM_REQUIRE(
 		sim,
-		entry->epoch == SIM_EPOCH,
+		entry->epoch == ledger->epoch,
 		"entry %lu: of epoch %u",
 		ledger->count,
 		entry->epoch
@@ -328,6 +328,8 @@ void sim_check_taken(struct sim *sim, const struct sim_node *node)
 		sim->primary_empty = false;
 		sim_ledger_start(sim);
 	}
+	if (sim->ledger.count == 0)
+		sim->ledger.epoch = SIM_EPOCH + 2 * sim->nodes[0].life;
 	sim_check_slot(sim, node, sequence);
 	SIM_REQUIRE(
 		sim,

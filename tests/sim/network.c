@@ -312,10 +312,14 @@ void sim_network_inject(struct sim *sim, uint32_t to)
 	bool forged = true;
 	switch (kind) {
 	case FORGE_EPOCH_LOWER:
-		header->epoch -= (uint32_t)sim_between(random, 1, header->epoch);
+		if (header->epoch > 0)
+			header->epoch -= (uint32_t)sim_between(random, 1, header->epoch);
 		break;
 	case FORGE_EPOCH_HIGHER:
-		header->epoch += (uint32_t)sim_between(random, 1, 5);
+		/* By HELLO a standby learns of a new epoch, and no past has left one of this life
+		 * with a higher epoch than its own. */
+		if (header->type != REP_FRAME_HELLO)
+			header->epoch += (uint32_t)sim_between(random, 1, 5);
 		break;
 	case FORGE_SOURCE_OLDER:
 		header->source_incarnation -= sim_between(random, 1, 5);

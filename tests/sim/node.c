@@ -57,7 +57,8 @@ void sim_node_start(struct sim *sim, uint32_t id)
 				.max_payload_bytes = (uint16_t)plan->max_payload,
 			},
 		.role = id == 0 ? REP_PRIMARY : REP_STANDBY,
-		.epoch = SIM_EPOCH,
+		/* Each life of the primary has an epoch of its own; the standby follows any. */
+		.epoch = id == 0 ? SIM_EPOCH + 2 * node->life : 0,
 		.incarnation = node->incarnations[node->life],
 		.config_digest = CONFIG_DIGEST,
 		.slots = plan->slots[id],

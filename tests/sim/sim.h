@@ -45,7 +45,7 @@
 #define SIM_NOTES 200
 #define SIM_ETHERNET_BYTES 14
 #define SIM_ASSET_BASE 7000
-#define SIM_EPOCH 2 /* its author is node 0 */
+#define SIM_EPOCH 2 /* of the first life of node 0, its author; later lives have higher ones */
 
 /* Kinds of faults; which of them exist in a run is drawn (swarm testing, Groce et al. 2012). */
 #define SIM_FAULT_LIST(X)             \
@@ -267,6 +267,7 @@ struct sim_asset {
 #define SIM_SET_SLOTS 8192
 
 struct sim_ledger {
+	uint32_t epoch;	    /* of the primary's life that writes it */
 	uint64_t count;	    /* entries in the history */
 	uint64_t committed; /* of them, by the primary */
 	uint64_t open_sessions;

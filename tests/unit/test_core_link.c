@@ -155,6 +155,24 @@ static void own_gap_when_loop_was_late_then_peer_is_not_accused(void **state)
 	pair_free(pair);
 }
 
+static void own_gap_when_the_peer_is_lost_already_then_it_stays_lost(void **state)
+{
+	struct pair *pair = pair_new_paired();
+	pair->nodes[PAIR_S].paused = true;
+	pair_run_for(pair, 30 * MS);
+	pair_expect_state(pair, PAIR_P, REP_MODE_BLOCKED, REP_REASON_PEER_SILENT);
+	pair->nodes[PAIR_P].paused = true;
+	pair_run_for(pair, 500 * MS);
+	pair->nodes[PAIR_P].paused = false;
+	pair_poll(pair, PAIR_P, 0);
+	assert_int_equal(core_of(pair, PAIR_P)->stats.own_gaps, 1);
+	pair_expect_state(pair, PAIR_P, REP_MODE_BLOCKED, REP_REASON_PEER_SILENT);
+	pair->nodes[PAIR_S].paused = false;
+	pair_run_for(pair, 30 * MS);
+	pair_expect_state(pair, PAIR_P, REP_MODE_PAIRED, REP_REASON_NONE);
+	pair_free(pair);
+}
+
 static void own_gap_when_the_queue_was_not_drained_then_no_accusation(void **state)
 {
 	struct pair *pair = pair_new_paired();
@@ -447,6 +465,25 @@ static void mismatch_when_epochs_differ_then_epoch_mismatch(void **state)
 	pair_free(pair);
 }
 
+static void standby_that_holds_nothing_when_the_primary_restarts_then_follows_its_epoch(void **state
+)
+{
+	struct pair *pair = pair_new();
+	uint32_t epoch = pair->nodes[PAIR_P].config.epoch;
+	pair->nodes[PAIR_S].config.epoch = 0; /* any */
+	pair_boot(pair, PAIR_P);
+	pair_boot(pair, PAIR_S);
+	pair_run_for(pair, 20 * MS);
+	pair_expect_state(pair, PAIR_P, REP_MODE_PAIRED, REP_REASON_NONE);
+	assert_int_equal(core_of(pair, PAIR_S)->epoch, epoch);
+	pair->nodes[PAIR_P].config.epoch += 2;
+	pair_boot(pair, PAIR_P);
+	pair_run_for(pair, 20 * MS);
+	pair_expect_state(pair, PAIR_P, REP_MODE_PAIRED, REP_REASON_NONE);
+	assert_int_equal(core_of(pair, PAIR_S)->epoch, epoch + 2);
+	pair_free(pair);
+}
+
 static struct rep_header foreign_ack(const struct pair *pair, uint32_t epoch)
 {
 	return (struct rep_header){
@@ -604,6 +641,7 @@ int main(void)
 		cmocka_unit_test(cut_when_healed_after_long_then_caught_up_within_milliseconds),
 		cmocka_unit_test(blocked_when_acks_come_then_commits_only_after_it_is_level),
 		cmocka_unit_test(own_gap_when_loop_was_late_then_peer_is_not_accused),
+		cmocka_unit_test(own_gap_when_the_peer_is_lost_already_then_it_stays_lost),
 		cmocka_unit_test(own_gap_when_the_queue_was_not_drained_then_no_accusation),
 		cmocka_unit_test(own_gap_when_it_is_over_then_round_trip_estimate_is_not_spoilt),
 		cmocka_unit_test(heard_when_frame_is_old_then_proves_nothing),
@@ -626,6 +664,9 @@ int main(void)
 		cmocka_unit_test(mismatch_when_both_are_primary_then_role_conflict),
 		cmocka_unit_test(mismatch_when_settings_differ_then_config_mismatch),
 		cmocka_unit_test(mismatch_when_epochs_differ_then_epoch_mismatch),
+		cmocka_unit_test(
+			standby_that_holds_nothing_when_the_primary_restarts_then_follows_its_epoch
+		),
 		cmocka_unit_test(
 			epoch_when_a_frame_is_stale_then_dropped_and_told_so_at_most_each_interval
 		),

@@ -108,7 +108,17 @@ static void victim_when_several_are_idle_then_the_one_idle_longest(void **state)
 	rep_expiry_touch(&f.expiry, 2, 20);
 	assert_int_equal(victim(&f, 3, 10 + MIN_IDLE_NS + 30), 1);
 	/* Its newest entry is not committed yet: the next longest. */
-	assert_int_equal(victim(&f, 1, 10 + MIN_IDLE_NS + 30), 0);
+	assert_int_equal(victim(&f, 1, 10 + MIN_IDLE_NS + 31), 0);
+	free(f.memory);
+}
+
+static void victim_when_asked_again_at_the_same_moment_then_none(void **state)
+{
+	struct fixture f;
+	start(&f, 2, 10);
+	assert_int_equal(victim(&f, 2, 10 + MIN_IDLE_NS + 5), 0);
+	assert_int_equal(victim(&f, 2, 10 + MIN_IDLE_NS + 5), REP_SESSION_NONE);
+	assert_int_equal(victim(&f, 2, 10 + MIN_IDLE_NS + 6), 0);
 	free(f.memory);
 }
 
@@ -139,6 +149,7 @@ int main(void)
 		cmocka_unit_test(next_when_something_is_not_committed_then_session_stays),
 		cmocka_unit_test(next_when_touched_then_idle_time_starts_over),
 		cmocka_unit_test(victim_when_several_are_idle_then_the_one_idle_longest),
+		cmocka_unit_test(victim_when_asked_again_at_the_same_moment_then_none),
 		cmocka_unit_test(victim_when_none_is_idle_enough_then_search_rests_for_a_hundredth),
 		cmocka_unit_test(victim_when_table_is_empty_then_none),
 	};

@@ -234,6 +234,19 @@ static void incarnation_when_the_clock_went_back_rises_all_the_same(void **state
 	dp_shm_detach(old);
 }
 
+static void former_life_when_its_numbers_are_damaged_then_left_aside(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(create(f), 0);
+	f->shm->former_epoch = UINT64_MAX;
+	f->shm->incarnation = UINT64_MAX;
+	end(f);
+	assert_int_equal(create(f), 0);
+	assert_int_equal(f->shm->former_epoch, 0);
+	assert_true(f->shm->incarnation < INT64_MAX);
+	end(f);
+}
+
 static void put(const struct fixture *f, const void *bytes, size_t count)
 {
 	char path[512];
@@ -427,6 +440,7 @@ int main(void)
 		TEST(node_when_started_twice_is_refused_the_second_time),
 		TEST(node_when_its_process_was_killed_is_not_alive),
 		TEST(node_when_asked_about_meanwhile_starts_all_the_same),
+		TEST(former_life_when_its_numbers_are_damaged_then_left_aside),
 		TEST(incarnation_when_the_clock_went_back_rises_all_the_same),
 		TEST(file_when_truncated_is_refused_at_every_length),
 		TEST(file_when_damaged_is_refused_or_harmless),

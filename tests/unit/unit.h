@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * cmocka with the headers that it needs before it (it includes none itself), in their order. */
+ * cmocka with what it needs in front of it, in the one order that works; the formatter would sort
+ * it. Unit tests include this instead of <cmocka.h>.
+ */
 #pragma once
 
 /* clang-format off */
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */

@@ -240,8 +240,48 @@ static void session_when_closed_by_its_client_then_forgotten(void **state)
 	pair_check_equal(pair);
 	assert_int_equal(pair_sequencer(pair, 1)->sessions.count, 0);
 	assert_int_equal(pair_sequencer(pair, 0)->core.last_sequence, 3);
+	assert_int_equal(pair_counters(pair, 0)->refused_close, 1);
 	pair_rounds(pair, 20);
 	assert_null(pair_next(pair));
+	pair_end(pair);
+}
+
+static void session_when_its_client_is_refused_all_the_time_then_not_idle(void **state)
+{
+	struct pair *pair = pair_make(&(struct pair_options){.adjust = small_table});
+	struct pair_client client = pair_open_session(pair, 1);
+	uint64_t start_ns = pair_now_ns();
+	while (pair_now_ns() - start_ns < 600000000) {
+		struct pair_datagram datagram = {0};
+		client.seq = 1000;
+		pair_add_simple(&datagram, &client, 7, ADD, 1);
+		pair_send(pair, 0, &client, &datagram);
+		assert_int_equal(pair_wait(pair)->status, OVERLOADED);
+	}
+	assert_int_equal(pair_sequencer(pair, 0)->sessions.count, 1);
+	pair_end(pair);
+}
+
+static void node_when_acks_want_a_log_then_refused_with_a_sentence(void **state)
+{
+	static struct dp_node node;
+	struct pair *pair = pair_make(NULL);
+	struct pair_side *side = &pair->sides[0];
+	struct cfg_settings settings = side->settings;
+	char error[256] = "";
+	settings.replication.ack = CFG_ACK_DURABLE;
+	int result = dp_node_create(
+		&node,
+		&settings,
+		side->shm,
+		&side->client,
+		&side->link,
+		CFG_IDLE_YIELD,
+		error,
+		sizeof(error)
+	);
+	assert_int_equal(result, -ENOTSUP);
+	assert_non_null(strstr(error, "replication.ack"));
 	pair_end(pair);
 }
 
@@ -388,6 +428,8 @@ int main(void)
 		cmocka_unit_test(session_table_when_full_then_the_longest_idle_goes_and_only_if_idle
 		),
 		cmocka_unit_test(session_when_closed_by_its_client_then_forgotten),
+		cmocka_unit_test(session_when_its_client_is_refused_all_the_time_then_not_idle),
+		cmocka_unit_test(node_when_acks_want_a_log_then_refused_with_a_sentence),
 		cmocka_unit_test(buffers_when_used_up_then_counted_and_back_afterwards),
 		cmocka_unit_test(transmit_ring_when_full_then_counted_and_back_afterwards),
 		cmocka_unit_test(link_buffers_when_used_up_then_counted_and_everything_committed),

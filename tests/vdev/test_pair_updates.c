@@ -25,7 +25,7 @@ static void update_when_paired_then_applied_on_both_and_answered_once(void **sta
 	assert_int_equal(answer->sequence, 2); /* the session was the first entry */
 	assert_int_equal(answer->asset_id, 7);
 	assert_int_equal(answer->asset_version, 1);
-	assert_int_equal(answer->epoch, pair->sides[0].node.epoch);
+	assert_int_equal(answer->epoch, pair->sides[0].node.commit.epoch);
 	assert_int_equal(answer->port, client.port);
 	assert_int_equal(answer->ip, client.ip);
 	assert_int_equal(value_of(answer), 5);
