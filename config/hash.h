@@ -19,11 +19,7 @@ static inline uint64_t sf_mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* A keyed hash of a few words, by repeated mixing; bytes is a multiple of 8. */
-static inline uint64_t sf_hash_words(uint64_t key, const uint64_t *words, uint32_t count)
+static inline uint64_t sf_rotate(uint64_t word, unsigned bits)
 {
-	uint64_t h = key;
-	for (uint32_t i = 0; i < count; i++)
-		h = sf_mix(h, words[i]);
-	return h;
+	return word << bits | word >> (64 - bits);
 }

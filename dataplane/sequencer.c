@@ -68,29 +68,49 @@ static unsigned take_requests(struct dp_sequencer *sequencer)
 	return taken;
 }
 
-/* Hands the appended entries to their workers, in order (standby: on the primary they went there
- * when they were sequenced). Returns false when an entry of the peer does not fit: then nothing of
- * this update may be acknowledged. */
+/* Hands entries that were followed to their workers, in order. */
+static void
+hand_on(struct dp_sequencer *sequencer, const struct rep_verdict_detail *details, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t sequence = details[i].sequence;
+		uint32_t worker = sequencer->worker_of[details[i].partition];
+		sequencer->meta[sequence & sequencer->intake.arena.mask].session =
+			details[i].session;
+		dp_sequencer_push(sequencer, worker, sequence);
+		sequencer->workers[worker].pushed_sequence = sequence;
+	}
+}
+
+/* Follows the appended entries (standby: on the primary they went to the workers when they were
+ * sequenced). Returns false when an entry of the peer does not fit: then nothing of this update may
+ * be acknowledged. */
 static bool append(struct dp_sequencer *sequencer)
 {
-	const struct rep_range *range = &sequencer->update.append;
-	uint64_t end = range->first + range->count;
-	for (uint64_t seq = range->first; seq < end; seq++) {
-		struct dp_meta *meta = &sequencer->meta[seq & sequencer->intake.arena.mask];
-		struct rep_verdict_detail detail;
-		if (rep_intake_follow(&sequencer->intake, seq, &detail) != REP_SESSION_OK) {
+	struct rep_intake *intake = &sequencer->intake;
+	uint64_t sequence = sequencer->update.append.first;
+	uint64_t end = sequence + sequencer->update.append.count;
+	while (sequence < end) {
+		struct rep_verdict_detail details[DP_BURST];
+		enum rep_session_fault fault;
+		uint32_t followed = rep_intake_follow(
+			intake,
+			sequence,
+			(uint32_t)sf_min64(end - sequence, DP_BURST),
+			details,
+			&fault
+		);
+		hand_on(sequencer, details, followed);
+		sequence += followed;
+		sequencer->last_appended = sequence - 1;
+		if (unlikely(intake->mark_sequence != 0)) {
+			dp_sequencer_mark(sequencer, intake->mark_sequence, intake->mark_digest);
+			intake->mark_sequence = 0;
+		}
+		if (unlikely(fault != REP_SESSION_OK)) {
 			sequencer->counters->bad_appended_entry++;
 			rep_core_halt(&sequencer->core, REP_REASON_BAD_ENTRY);
 			return false;
-		}
-		uint32_t worker = sequencer->worker_of[detail.partition];
-		meta->session = detail.session;
-		dp_sequencer_push(sequencer, worker, seq);
-		sequencer->workers[worker].pushed_sequence = seq;
-		sequencer->last_appended = seq;
-		if (unlikely(sequencer->intake.mark_sequence == seq)) {
-			sequencer->intake.mark_sequence = 0;
-			dp_sequencer_mark(sequencer, seq, sequencer->intake.mark_digest);
 		}
 	}
 	return true;

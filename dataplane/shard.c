@@ -75,19 +75,19 @@ void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config,
 		.asset_counts = memory,
 	};
 	shard->partition_bytes = (uint64_t)shard->partition_slots * shard->asset_stride_bytes;
-	for (uint32_t i = 0; i < REP_PARTITIONS; i++)
-		shard->own_index[i] = (uint8_t)(i / config->workers);
-	shard->assets = (uint8_t *)memory + sf_round_up(REP_PARTITIONS * sizeof(uint32_t), 64);
-	shard->answers = shard->assets + sf_round_up(assets_bytes(config), 64);
+	uint8_t *assets = (uint8_t *)memory + sf_round_up(REP_PARTITIONS * sizeof(uint32_t), 64);
+	for (uint32_t i = config->worker; i < REP_PARTITIONS; i += config->workers)
+		shard->partitions[i] = assets + i / config->workers * shard->partition_bytes;
+	shard->answers = assets + sf_round_up(assets_bytes(config), 64);
 }
 
 /* --- Assets: open addressing within a partition; assets are never removed. --- */
 
-/* The next slot of a partition; behind its last one its first. */
+/* The next slot of an asset's partition; behind its last one its first. */
 static struct dp_asset *
-asset_next(const struct dp_shard *shard, const struct dp_asset *asset, uint8_t own_index)
+asset_next(const struct dp_shard *shard, const struct dp_asset *asset, uint64_t asset_id)
 {
-	uint8_t *partition = shard->assets + own_index * shard->partition_bytes;
+	uint8_t *partition = shard->partitions[rep_partition(asset_id)];
 	uint8_t *next = (uint8_t *)(uintptr_t)asset + shard->asset_stride_bytes;
 	if (next == partition + shard->partition_bytes)
 		next = partition;
@@ -95,37 +95,60 @@ asset_next(const struct dp_shard *shard, const struct dp_asset *asset, uint8_t o
 }
 
 /* The asset, or the empty slot where it would be. A partition always keeps an empty slot. */
-static inline struct dp_asset *find_asset(
-	const struct dp_shard *shard, struct dp_asset *home, uint64_t asset_id, uint8_t own_index
-)
+static inline struct dp_asset *
+find_asset(const struct dp_shard *shard, struct dp_asset *home, uint64_t asset_id)
 {
 	struct dp_asset *asset = home;
 	while (asset->asset_id != asset_id && asset->version != 0)
-		asset = asset_next(shard, asset, own_index);
+		asset = asset_next(shard, asset, asset_id);
 	return asset;
 }
 
-static uint64_t asset_hash(const struct dp_shard *shard, const struct dp_asset *asset)
+/* May the asset's partition take one more? Apart, as is all that happens once in an asset's life.
+ */
+static __attribute__((noinline)) bool has_room(const struct dp_shard *shard, uint64_t asset_id)
 {
-	uint64_t h = sf_mix(KEY_ASSET ^ asset->asset_id, asset->last_sequence) ^ asset->version;
-	for (uint32_t i = 0; i < shard->config.model->state_bytes; i += 8)
+	return shard->asset_counts[rep_partition(asset_id)] < shard->partition_limit;
+}
+
+static __attribute__((noinline)) void
+begin_asset(struct dp_shard *shard, struct dp_asset *asset, uint64_t asset_id)
+{
+	asset->asset_id = asset_id;
+	shard->asset_counts[rep_partition(asset_id)]++;
+	shard->asset_count++;
+}
+
+/* One multiplication for a state of one word. The fields are folded into the words at different
+ * places: a hash that differs when any one of them does is what a digest of equal histories needs.
+ */
+static inline uint64_t asset_hash(const struct dp_shard *shard, const struct dp_asset *asset)
+{
+	uint64_t h = KEY_ASSET ^ asset->asset_id ^ sf_rotate(asset->last_sequence, 32) ^
+		     sf_rotate(asset->version, 16);
+	uint32_t i = 0;
+	do {
 		h = sf_mix(h, sf_load64(asset->state + i));
+		i += 8;
+	} while (i < shard->config.model->state_bytes);
 	return h;
 }
 
 /* --- Answers --- */
 
-static uint64_t answer_hash(const struct dp_answer *answer)
+/* As for assets. Client and request number are the sequence's, and stand in the session's digest.
+ */
+static inline uint64_t answer_hash(const struct dp_answer *answer)
 {
-	/* Client and request number are the sequence's, and stand in the session's digest. */
-	uint64_t kind = (uint64_t)answer->status << 16 | answer->payload_bytes;
-	uint64_t h = sf_mix(KEY_ANSWER ^ answer->sequence, answer->asset_version ^ kind << 40);
+	uint32_t bytes = answer->payload_bytes;
+	uint64_t h = KEY_ANSWER ^ answer->sequence ^ sf_rotate(answer->asset_version, 32) ^
+		     sf_rotate((uint64_t)answer->status << 16 | bytes, 24);
 	uint32_t i = 0;
-	for (; i + 8 <= answer->payload_bytes; i += 8)
+	for (; i + 8 <= bytes; i += 8)
 		h = sf_mix(h, sf_load64(answer->payload + i));
-	if (i < answer->payload_bytes) {
+	if (i < bytes || bytes == 0) {
 		uint64_t rest = 0;
-		memcpy(&rest, answer->payload + i, answer->payload_bytes - i);
+		memcpy(&rest, answer->payload + i, bytes - i);
 		h = sf_mix(h, rest);
 	}
 	return h;
@@ -142,13 +165,12 @@ const struct dp_answer *dp_shard_apply_at(
 	struct dp_shard *shard, const struct rep_entry *entry, const struct dp_shard_place *place
 )
 {
-	uint32_t own_index = place->own_index;
-	struct dp_asset *asset = find_asset(shard, place->home, entry->asset_id, place->own_index);
+	struct dp_asset *asset = find_asset(shard, place->home, entry->asset_id);
 	struct dp_answer *answer = place->answer;
 	struct dp_result result = {.payload = answer->payload};
 	bool fresh = asset->version == 0;
 	answer->sequence = entry->sequence;
-	if (fresh && shard->asset_counts[own_index] >= shard->partition_limit) {
+	if (fresh && !has_room(shard, entry->asset_id)) {
 		sf_store16(answer->payload, CLI_REASON_ASSETS_FULL);
 		result.payload_bytes = 2;
 		answer->status = CLI_REJECTED;
@@ -168,11 +190,8 @@ const struct dp_answer *dp_shard_apply_at(
 			(uint8_t)shard->config.model->apply(asset->state, &operation, &result);
 	}
 	if (answer->status == CLI_OK) {
-		if (fresh) {
-			asset->asset_id = entry->asset_id;
-			shard->asset_counts[own_index]++;
-			shard->asset_count++;
-		}
+		if (fresh)
+			begin_asset(shard, asset, entry->asset_id);
 		asset->version++;
 		asset->last_sequence = entry->sequence;
 		shard->assets_digest -= asset->hash;
@@ -200,9 +219,8 @@ enum cli_status dp_shard_read(
 	uint64_t *asset_version
 )
 {
-	uint8_t own_index;
-	struct dp_asset *home = dp_shard_home(shard, operation->asset_id, &own_index);
-	const struct dp_asset *asset = find_asset(shard, home, operation->asset_id, own_index);
+	struct dp_asset *home = dp_shard_home(shard, operation->asset_id);
+	const struct dp_asset *asset = find_asset(shard, home, operation->asset_id);
 	operation->sequence = 0;
 	operation->timestamp_ns = 0;
 	operation->last_update_sequence = asset->last_sequence;

@@ -56,10 +56,9 @@ struct dp_shard {
 	uint32_t answer_stride_bytes;
 	uint16_t answer_limit; /* of model and configuration */
 	uint64_t partition_bytes;
-	uint8_t own_index[REP_PARTITIONS]; /* of a partition among the shard's own */
-	uint8_t *assets;
+	uint8_t *partitions[REP_PARTITIONS]; /* assets of those that are the shard's own */
 	uint8_t *answers;
-	uint32_t *asset_counts; /* per own partition */
+	uint32_t *asset_counts; /* per partition */
 	uint64_t asset_count;
 	uint64_t assets_digest;
 	uint64_t answers_digest;
@@ -70,15 +69,13 @@ uint64_t dp_shard_bytes(const struct dp_shard_config *config);
  * large bound costs nothing until it is used). */
 void dp_shard_init(struct dp_shard *shard, const struct dp_shard_config *config, void *memory);
 
-/* The slot where the search for an asset begins, and its partition among the shard's own. */
-static inline struct dp_asset *
-dp_shard_home(const struct dp_shard *shard, uint64_t asset_id, uint8_t *own_index)
+/* The slot where the search for an asset begins. */
+static inline struct dp_asset *dp_shard_home(const struct dp_shard *shard, uint64_t asset_id)
 {
 	uint64_t hash = rep_asset_hash(asset_id);
-	uint32_t slot = (uint32_t)hash & (shard->partition_slots - 1);
-	*own_index = shard->own_index[rep_partition_of_hash(hash)];
+	uint64_t slot = hash & (shard->partition_slots - 1);
 	return (struct dp_asset
-			*)(shard->assets + *own_index * shard->partition_bytes + (uint64_t)slot * shard->asset_stride_bytes);
+			*)(shard->partitions[rep_partition_of_hash(hash)] + slot * shard->asset_stride_bytes);
 }
 
 /* Where the answer to a request of a session stands. */
@@ -94,7 +91,6 @@ dp_shard_answer_place(const struct dp_shard *shard, uint32_t session, uint64_t r
 struct dp_shard_place {
 	struct dp_asset *home; /* where the search for the asset begins */
 	struct dp_answer *answer;
-	uint8_t own_index;
 };
 
 /* Finds the places of an UPDATE entry of one of this shard's partitions, and brings their cache
@@ -106,7 +102,7 @@ static inline void dp_shard_locate(
 	struct dp_shard_place *place
 )
 {
-	place->home = dp_shard_home(shard, entry->asset_id, &place->own_index);
+	place->home = dp_shard_home(shard, entry->asset_id);
 	place->answer = dp_shard_answer_place(shard, session, entry->request_seq);
 	__builtin_prefetch(place->home, 1);
 	__builtin_prefetch(place->answer, 1);

@@ -34,7 +34,6 @@ apply_entry(struct dp_worker *worker, uint64_t sequence, const struct dp_shard_p
 	/* Sessions are the sequencer's: an OPEN only has its answer here, a CLOSE nothing. */
 	if (entry->kind == REP_ENTRY_UPDATE)
 		dp_shard_apply_at(&worker->shard, entry, place);
-	worker->shm->counters.applied++;
 }
 
 static void execute_read(struct dp_worker *worker, struct dp_side *side)
@@ -223,6 +222,7 @@ unsigned dp_worker_poll(void *agent)
 	struct dp_shard_place places[DP_BURST];
 	for (unsigned i = 0; i < count; i++)
 		locate(worker, elements[i], &places[i]);
+	unsigned applied = 0;
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
@@ -235,12 +235,14 @@ unsigned dp_worker_poll(void *agent)
 			hold(worker, element);
 		} else {
 			apply_entry(worker, value, &places[i]);
+			applied++;
 			if (element & DP_ELEMENT_ANSWER)
 				hold(worker, element);
 			else
 				worker->done = value;
 		}
 	}
+	worker->shm->counters.applied += applied;
 	unsigned released = release(worker);
 	if (count + released > 0)
 		/* Release: all uses of the slots up to done come before their reuse. */

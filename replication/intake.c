@@ -163,17 +163,31 @@ enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id)
 	return REP_TAKEN;
 }
 
-enum rep_session_fault
-rep_intake_follow(struct rep_intake *intake, uint64_t sequence, struct rep_verdict_detail *detail)
+uint32_t rep_intake_follow(
+	struct rep_intake *intake,
+	uint64_t first,
+	uint32_t count,
+	struct rep_verdict_detail *details,
+	enum rep_session_fault *fault
+)
 {
-	const struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
-	CHECK(entry->sequence == sequence);
-	detail->sequence = sequence;
-	detail->partition =
-		entry->kind == REP_ENTRY_UPDATE ? rep_partition(entry->asset_id) : (uint8_t)0;
-	enum rep_session_fault fault =
-		rep_session_apply(intake->sessions, entry, detail->partition, &detail->session);
-	if (fault == REP_SESSION_OK)
+	uint32_t followed = 0;
+	*fault = REP_SESSION_OK;
+	while (followed < count && intake->mark_sequence == 0) {
+		uint64_t sequence = first + followed;
+		struct rep_verdict_detail *detail = &details[followed];
+		const struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
+		CHECK(entry->sequence == sequence);
+		detail->sequence = sequence;
+		detail->partition = entry->kind == REP_ENTRY_UPDATE ? rep_partition(entry->asset_id)
+								    : (uint8_t)0;
+		*fault = rep_session_apply(
+			intake->sessions, entry, detail->partition, &detail->session
+		);
+		if (*fault != REP_SESSION_OK)
+			break;
 		mark(intake, sequence);
-	return fault;
+		followed++;
+	}
+	return followed;
 }

@@ -85,7 +85,14 @@ rep_intake_open(struct rep_intake *intake, uint64_t nonce, struct rep_verdict_de
 /* Closes an open session, for its client or for idleness. FORGOTTEN when it is not open. */
 enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id);
 
-/* The standby's next appended entry, in sequence order; detail names its session and partition (0
- * for what is no update). On a fault the caller halts the core. */
-enum rep_session_fault
-rep_intake_follow(struct rep_intake *intake, uint64_t sequence, struct rep_verdict_detail *detail);
+/* The standby's next appended entries, in sequence order, from first on: each advances the session
+ * table, and its detail names its session and partition (0 for what is no update). Returns how many
+ * were followed: fewer than count behind a digest mark (the caller takes it and goes on), or in
+ * front of an entry that does not fit, which *fault then names: the caller halts the core. */
+uint32_t rep_intake_follow(
+	struct rep_intake *intake,
+	uint64_t first,
+	uint32_t count,
+	struct rep_verdict_detail *details,
+	enum rep_session_fault *fault
+);

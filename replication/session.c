@@ -98,7 +98,7 @@ static void map_remove(struct rep_session_table *table, uint32_t *map, uint64_t 
 
 static inline uint64_t session_hash(const struct rep_session *session)
 {
-	return sf_mix(session->identity_hash, session->first_incomplete_seq) + session->live_hash;
+	return session->identity_hash * session->first_incomplete_seq + session->live_hash;
 }
 
 static inline uint64_t
@@ -175,7 +175,8 @@ apply_open(struct rep_session_table *table, const struct rep_entry *entry, uint3
 		.last_sequence = entry->sequence,
 		.key_id = entry->asset_id,
 	};
-	s->identity_hash = sf_mix(sf_mix(KEY_IDENTITY ^ s->key_id, s->client_id), s->nonce);
+	/* Odd, so that no multiple of it is lost. */
+	s->identity_hash = 1 | sf_mix(sf_mix(KEY_IDENTITY ^ s->key_id, s->client_id), s->nonce);
 	memset(slot_of(table, index, 0),
 	       0,
 	       table->limits.max_inflight * sizeof(struct rep_session_slot));

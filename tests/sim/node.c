@@ -488,8 +488,8 @@ append(struct sim *sim, struct sim_node *node, const struct rep_update *update, 
 			item = batch->entries[i];
 		} else {
 			struct rep_verdict_detail detail;
-			enum rep_session_fault fault =
-				rep_intake_follow(&node->intake, sequence, &detail);
+			enum rep_session_fault fault;
+			rep_intake_follow(&node->intake, sequence, 1, &detail, &fault);
 			item.session = detail.session;
 			if (fault != REP_SESSION_OK)
 				rep_core_halt(&node->core, REP_REASON_BAD_ENTRY);

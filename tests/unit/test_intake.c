@@ -336,11 +336,16 @@ static void follow_when_entries_are_the_primarys_then_tables_are_equal(void **st
 	struct rep_session_table expected = f.sessions;
 	start(&g, false, 4);
 	memcpy(g.intake.arena.base, arena, sizeof(arena));
-	for (uint64_t sequence = 1; sequence <= 4; sequence++)
-		assert_int_equal(rep_intake_follow(&g.intake, sequence, &detail), REP_SESSION_OK);
+	struct rep_verdict_detail details[4];
+	enum rep_session_fault fault;
+	assert_int_equal(rep_intake_follow(&g.intake, 1, 4, details, &fault), 4);
+	assert_int_equal(fault, REP_SESSION_OK);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(details[i].sequence, i + 1);
 	assert_int_equal(g.sessions.digest, expected.digest);
 	/* The same entry again does not fit, and says so instead of aborting. */
-	assert_int_equal(rep_intake_follow(&g.intake, 3, &detail), REP_SESSION_DUPLICATE);
+	assert_int_equal(rep_intake_follow(&g.intake, 3, 2, details, &fault), 0);
+	assert_int_equal(fault, REP_SESSION_DUPLICATE);
 	assert_int_equal(g.sessions.digest, expected.digest);
 	stop(&f);
 	stop(&g);

@@ -299,18 +299,18 @@ static void make_history(struct request *history, uint64_t seed)
 /* The hashes of shard.c's digest, written down a second time: an asset's and an answer's. */
 static uint64_t hash_of_asset(const struct dp_asset *asset)
 {
-	uint64_t h = sf_mix(0x4173736574486173ull ^ asset->asset_id, asset->last_sequence);
-	return sf_mix(h ^ asset->version, sf_load64(asset->state));
+	uint64_t id = 0x4173736574486173ull ^ asset->asset_id;
+	uint64_t places = asset->last_sequence << 32 | asset->last_sequence >> 32;
+	places ^= asset->version << 16 | asset->version >> 48;
+	return sf_mix(id ^ places, sf_load64(asset->state));
 }
 
-static uint64_t
-hash_of_answer(const struct request *request, uint64_t sequence, const struct dp_answer *answer)
+static uint64_t hash_of_answer(uint64_t sequence, const struct dp_answer *answer)
 {
-	uint64_t h =
-		sf_mix(0x416e737765724861ull ^ (1000 + request->session), request->request_seq);
 	uint64_t kind = (uint64_t)answer->status << 16 | answer->payload_bytes;
-	h = sf_mix(h ^ sequence, answer->asset_version ^ kind << 40);
-	for (uint32_t i = 0; i < answer->payload_bytes; i += 8) {
+	uint64_t h = 0x416e737765724861ull ^ sequence ^ (kind << 24 | kind >> 40);
+	h ^= answer->asset_version << 32 | answer->asset_version >> 32;
+	for (uint32_t i = 0; i < answer->payload_bytes || i == 0; i += 8) {
 		uint64_t word = 0;
 		uint32_t left = answer->payload_bytes - i;
 		memcpy(&word, answer->payload + i, left < 8 ? left : 8);
@@ -327,7 +327,8 @@ static uint64_t digest_from_scratch(const struct dp_shard *shard, uint64_t *coun
 	uint64_t sum = 0;
 	for (uint64_t i = 0; i < (uint64_t)own * shard->partition_slots; i++) {
 		const struct dp_asset *asset =
-			(const struct dp_asset *)(shard->assets + i * shard->asset_stride_bytes);
+			(const struct dp_asset
+				 *)(shard->partitions[config->worker] + i * shard->asset_stride_bytes);
 		if (asset->version == 0)
 			continue;
 		assert_int_equal(rep_partition(asset->asset_id) % config->workers, config->worker);
@@ -351,7 +352,7 @@ static struct outcome run_with(uint32_t workers, const struct request *history)
 		outcome.statuses = sf_mix(outcome.statuses, answer->status);
 		outcome.statuses = sf_mix(outcome.statuses, answer->asset_version);
 		outcome.statuses = sf_mix(outcome.statuses, sf_load16(answer->payload));
-		answers_digest += hash_of_answer(&history[i], i + 1, answer);
+		answers_digest += hash_of_answer(i + 1, answer);
 		outcome.full += answer->status == CLI_REJECTED &&
 				sf_load16(answer->payload) == CLI_REASON_ASSETS_FULL;
 	}
