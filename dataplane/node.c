@@ -398,13 +398,8 @@ static uint32_t first_epoch(uint8_t node_id, const struct dp_shm *shm)
 	const uint64_t begin_unix_s = 1767225600; /* 2026-01-01 */
 	uint64_t unix_s = dp_clock_unix_ns() / 1000000000ull;
 	uint64_t epoch = (unix_s > begin_unix_s ? unix_s - begin_unix_s : 1) << 1 | node_id;
-	uint64_t next = shm->former_epoch + 1;
-	if ((next & 1) != node_id)
-		next++;
-	/* A file that names the end of all epochs is damaged, and no reason to reach it. */
-	if (epoch < next && next < UINT32_MAX)
-		epoch = next;
-	return (uint32_t)epoch;
+	epoch = sf_max64(epoch, shm->former_epoch + 1);
+	return (uint32_t)(epoch + ((epoch ^ node_id) & 1));
 }
 
 int dp_node_create(

@@ -127,6 +127,7 @@ make_room(struct dp_replies *replies, uint32_t place, const struct dp_address *t
 	return start(replies, place, to);
 }
 
+/* Room for a message of exactly this size to this client; NULL when there is no mbuf (counted). */
 static inline uint8_t *
 message_of(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
 {
@@ -142,11 +143,6 @@ message_of(struct dp_replies *replies, const struct dp_address *to, uint32_t byt
 	mbuf->pkt_len = mbuf->data_len;
 	replies->counters->messages++;
 	return message;
-}
-
-uint8_t *dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes)
-{
-	return message_of(replies, to, bytes);
 }
 
 void dp_replies_flush(struct dp_replies *replies)
@@ -218,7 +214,7 @@ bool dp_replies_opened(
 			},
 		.payload_bytes = opened->payload_bytes,
 	};
-	uint8_t *message = dp_replies_message(replies, to, sizeof(fixed) + opened->payload_bytes);
+	uint8_t *message = message_of(replies, to, sizeof(fixed) + opened->payload_bytes);
 	if (message == NULL)
 		return false;
 	memcpy(message, &fixed, sizeof(fixed));

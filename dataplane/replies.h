@@ -45,10 +45,6 @@ void dp_replies_init(
 	struct dp_reply_counters *counters
 );
 
-/* Room for a message of exactly this size to this client; NULL when there is no mbuf (counted). */
-uint8_t *
-dp_replies_message(struct dp_replies *replies, const struct dp_address *to, uint32_t bytes);
-
 /* Sends frames of the agent's own making on its queue; what does not go is freed and counted. */
 void dp_replies_send(struct dp_replies *replies, struct rte_mbuf **mbufs, uint16_t count);
 

@@ -146,7 +146,6 @@ static void note_entry(
 	meta->client = *client;
 	meta->received_ns = received_ns;
 	meta->session = detail->session;
-	meta->worker = (uint8_t)worker;
 	rep_expiry_touch(&sequencer->expiry, detail->session, sequencer->now_ns);
 	dp_sequencer_push(sequencer, worker, sequence | DP_ELEMENT_ANSWER);
 	sequencer->workers[worker].pushed_sequence = sequence;
@@ -160,7 +159,6 @@ static void note_entry(
 static void repeat_update(
 	struct dp_sequencer *sequencer,
 	const struct dp_address *client,
-	uint64_t received_ns,
 	const uint8_t *block,
 	const struct rep_verdict_detail *detail
 )
@@ -173,7 +171,6 @@ static void repeat_update(
 		return;
 	}
 	side->client = *client;
-	side->received_ns = received_ns;
 	side->kind = DP_SIDE_REPEAT;
 	side->client_id = sf_load64(block);
 	side->request_seq = sf_load64(block + 8);
@@ -213,7 +210,7 @@ static void take_update(
 		sequencer->counters->updates++;
 		break;
 	case REP_TAKEN_REPEAT:
-		repeat_update(sequencer, client, received_ns, block, &detail);
+		repeat_update(sequencer, client, block, &detail);
 		break;
 	default:
 		refuse_update(sequencer, client, block, refusal_status(sequencer, taken));
@@ -222,12 +219,8 @@ static void take_update(
 
 /* The verdict on a read is that on an update, but what is fresh is executed instead of sequenced.
  */
-static void take_read(
-	struct dp_sequencer *sequencer,
-	const struct dp_address *client,
-	uint64_t received_ns,
-	const uint8_t *message
-)
+static void
+take_read(struct dp_sequencer *sequencer, const struct dp_address *client, const uint8_t *message)
 {
 	const uint8_t *block = dp_request_block(message);
 	struct rep_verdict_detail detail;
@@ -244,7 +237,7 @@ static void take_read(
 		&detail
 	)) {
 	case REP_REPEAT:
-		repeat_update(sequencer, client, received_ns, block, &detail);
+		repeat_update(sequencer, client, block, &detail);
 		return;
 	case REP_FORGOTTEN:
 		sequencer->counters->refused_forgotten++;
@@ -267,7 +260,6 @@ static void take_read(
 		return;
 	}
 	side->client = *client;
-	side->received_ns = received_ns;
 	side->kind = DP_SIDE_READ;
 	side->client_id = sf_load64(block);
 	side->request_seq = sf_load64(block + 8);
@@ -331,7 +323,6 @@ static void take_open(
 		return;
 	}
 	side->client = *client;
-	side->received_ns = received_ns;
 	side->kind = DP_SIDE_REPEAT_OPEN;
 	side->client_id = sequencer->sessions.sessions[detail.session].client_id;
 	side->request_seq = nonce;
@@ -384,7 +375,7 @@ void dp_sequencer_datagram(struct dp_sequencer *sequencer, struct rte_mbuf *mbuf
 			take_update(sequencer, &client, received_ns, message);
 			break;
 		case DP_MARK_READ:
-			take_read(sequencer, &client, received_ns, message);
+			take_read(sequencer, &client, message);
 			break;
 		case CLI_OPEN_SESSION:
 			take_open(sequencer, &client, received_ns, message);

@@ -115,11 +115,11 @@ static uint64_t asset_hash(const struct dp_shard *shard, const struct dp_asset *
 
 /* --- Answers --- */
 
-static uint64_t answer_hash(const struct rep_entry *entry, const struct dp_answer *answer)
+static uint64_t answer_hash(const struct dp_answer *answer)
 {
-	uint64_t h = sf_mix(KEY_ANSWER ^ entry->client_id, entry->request_seq);
+	/* Client and request number are the sequence's, and stand in the session's digest. */
 	uint64_t kind = (uint64_t)answer->status << 16 | answer->payload_bytes;
-	h = sf_mix(h ^ answer->sequence, answer->asset_version ^ kind << 40);
+	uint64_t h = sf_mix(KEY_ANSWER ^ answer->sequence, answer->asset_version ^ kind << 40);
 	uint32_t i = 0;
 	for (; i + 8 <= answer->payload_bytes; i += 8)
 		h = sf_mix(h, sf_load64(answer->payload + i));
@@ -181,7 +181,7 @@ const struct dp_answer *dp_shard_apply_at(
 	}
 	answer->asset_version = asset->version;
 	answer->payload_bytes = result.payload_bytes;
-	shard->answers_digest += answer_hash(entry, answer);
+	shard->answers_digest += answer_hash(answer);
 	return answer;
 }
 

@@ -34,8 +34,7 @@ struct dp_meta {
 	struct dp_address client; /* primary only */
 	uint64_t received_ns;
 	uint32_t session;
-	uint8_t worker;
-	uint8_t reserved[3];
+	uint32_t reserved;
 };
 STATIC_CHECK(sizeof(struct dp_meta) == 32, "two to a cache line");
 
@@ -45,7 +44,6 @@ enum dp_side_kind { DP_SIDE_READ, DP_SIDE_REPEAT, DP_SIDE_REPEAT_OPEN };
  * place goes into the ring; then the worker, until it publishes side_tail beyond it. */
 struct dp_side {
 	struct dp_address client;
-	uint64_t received_ns;
 	uint64_t client_id;
 	uint64_t request_seq; /* REPEAT_OPEN: the nonce */
 	uint64_t asset_id;

@@ -157,6 +157,7 @@ struct rep_core {
 	uint64_t nak_due_ns;	 /* 0: nothing is missing */
 	bool hole_named;	 /* the timer runs for a hole, not only for a missing tail */
 
+	uint64_t nak_mark;   /* last_sequence when the gaps were last looked at */
 	uint64_t told_limit; /* the last that a frame of ours named */
 	uint64_t *held;	     /* bit per slot: entry is there, beyond a gap */
 

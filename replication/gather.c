@@ -110,7 +110,11 @@ void rep_gather_naks(struct rep_core *core, struct rep_update *update, uint64_t 
 	}
 	/* A hole is named at once: the link does not reorder by itself. A missing tail may still be
 	 * under way. */
-	if (core->nak_due_ns == 0)
+	bool moved = core->last_sequence != core->nak_mark;
+	core->nak_mark = core->last_sequence;
+	/* A tail that still arrives is late, not lost: naming it would send it twice to a standby
+	 * that is behind as it is. */
+	if (core->nak_due_ns == 0 || (!hole && moved))
 		core->nak_due_ns = now_ns + rep_link_rto_ns(core);
 	if (hole && !core->hole_named)
 		core->nak_due_ns = now_ns;

@@ -78,7 +78,7 @@ class Pair:
             [
                 self.bench, "--to", f"memif:{self.socket}", "--addresses", "10.77.0.1",
                 "--outstanding", str(outstanding), "--duration", f"{milliseconds}ms",
-                "--timeout", "1s", "--no-ledger", "--json", "--drain", "20s", "--seed", "1",
+                "--timeout", "50ms", "--no-ledger", "--json", "--drain", "20s", "--seed", "1",
             ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
         )

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -62,6 +63,8 @@ def write_report(lines, report, extra):
 
 def main():
     options = parse()
+    # Leave by an exception, so that the children are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_FAILED))
     lines, failed = [], []
 
     def say(line):

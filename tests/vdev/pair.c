@@ -117,9 +117,8 @@ static void make_side(struct pair *pair, int node, const struct pair_options *op
 		    settings, (uint64_t)ring_bytes, &side->shm, &side->lock_fd, error, sizeof(error)
 	    ) < 0)
 		fail_msg("%s", error);
-	/* Epochs beyond the clock's, so that the same updates give the same digest in each pair. */
-	if (side->shm->former_epoch == 0)
-		side->shm->former_epoch = 1000000001u;
+	/* Epochs are in clientIds and so in digests: not of the clock, that two pairs compare. */
+	side->shm->former_epoch = sf_max64(side->shm->former_epoch, 1 << 30);
 	open_ports(side, options);
 	if (dp_node_create(
 		    &side->node,

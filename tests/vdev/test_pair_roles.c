@@ -188,9 +188,11 @@ static void link_when_bad_then_every_update_applied_once_and_digests_equal(void 
 		/* 800 requests were sequenced once each, whatever went over the wire. */
 		assert_int_equal(pair_counters(pair, 0)->updates, 800);
 		assert_int_equal(pair_sequencer(pair, 1)->core.last_sequence, 808);
-		const struct dp_sequencer_counters *c = pair_counters(pair, 1);
-		uint64_t damaged = c->drop_short + c->drop_bad_version + c->drop_bad_length +
-				   c->drop_bad_crc + c->drop_bad_body + c->drop_bad_entry;
+		uint64_t damaged =
+			0; /* seen as such: which field was hit decides how it is called */
+		for (int node = 0; node < 2; node++)
+			damaged += pair_counters(pair, node)->drop_bad_crc +
+				   pair_counters(pair, node)->drop_bad_entry;
 		assert_true(percent < 10 || damaged > 0);
 		pair_end(pair);
 	}
