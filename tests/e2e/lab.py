@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,8 @@ class Bench:
 class LabTest(unittest.TestCase):
     """A test with a laboratory of its own, gone afterwards; its logs are shown when it failed."""
 
+    exit_codes = ()         # that a dataplane may have at the end, besides 0
+
     def lab_dir(self):
         directory = tempfile.mkdtemp(prefix="sf-", dir="/tmp")
         self.addCleanup(shutil.rmtree, directory, True)
@@ -97,6 +100,10 @@ class LabTest(unittest.TestCase):
         if bad or not getattr(self._outcome, "success", True):
             self._show(lab)
         lab.down()
+        # None: another process's child, or never started; a test may have killed it.
+        for node in lab.nodes.values():
+            self.assertIn(node.dataplane.exit_code, (None, 0, -signal.SIGKILL, *self.exit_codes),
+                          f"end of {node.dataplane.name}")
 
     @staticmethod
     def _show(lab):

@@ -13,6 +13,8 @@ START_S = 30
 
 
 class Refusing(lab.LabTest):
+    exit_codes = (CONFIG,)
+
     def setUp(self):
         self.pair = self.prepare_lab()
 
