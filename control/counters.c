@@ -92,8 +92,7 @@ json_t *cli_counters_build(const struct dp_shm *shm)
 /* Names that begin so say why something was not served or not taken. */
 static bool is_rejection(const char *name)
 {
-	static const char *const beginnings[] = {
-		"drop_", "refused_", "core_dropped_", "bad_", "inbox_full"};
+	static const char *const beginnings[] = {"drop_", "refused_", "core_dropped_", "bad_"};
 	for (size_t i = 0; i < COUNT(beginnings); i++)
 		if (strncmp(name, beginnings[i], strlen(beginnings[i])) == 0)
 			return true;

@@ -40,7 +40,6 @@
 	X(drop_unknown_template) \
 	X(drop_source_address) \
 	X(bad_request) \
-	X(inbox_full)
 
 #define DP_SEQUENCER_COUNTERS(X) \
 	X(updates) \

@@ -38,7 +38,8 @@ struct dp_ingress {
 	bool verify_udp_checksum;
 	const struct dp_commit *commit;
 	int received_ns_offset; /* of the mbuf field with the time of receipt */
-	uint64_t announce_ns;	/* next gratuitous ARP; UINT64_MAX: never */
+	uint32_t empty_polls;
+	uint64_t announce_ns; /* next gratuitous ARP; UINT64_MAX: never */
 	struct dp_request_limits limits;
 	struct dp_inbox inbox;
 	struct dp_ingress_counters *counters;

@@ -79,7 +79,9 @@ dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uin
 		if (likely(fault == REP_FRAME_OK)) {
 			if (unlikely(
 				    frame->header->type == REP_FRAME_HELLO &&
-				    !sequencer->peer_mac_known
+				    !sequencer->peer_mac_known &&
+				    frame->header->source_incarnation >=
+					    sequencer->core.peer_incarnation
 			    ))
 				sequencer->peer_mac =
 					rte_pktmbuf_mtod(mbuf, const struct rte_ether_hdr *)
@@ -238,7 +240,11 @@ static void send_control(struct out *out, const struct rep_send *send)
 void dp_sequencer_send(struct dp_sequencer *sequencer)
 {
 	const struct rep_update *update = &sequencer->update;
-	struct out out = {.sequencer = sequencer};
+	struct out out; /* its list need not be cleared */
+	if (update->send_count == 0)
+		return;
+	out.sequencer = sequencer;
+	out.count = 0;
 	for (uint32_t i = 0; i < update->send_count; i++) {
 		if (update->send[i].type == REP_FRAME_DATA)
 			send_data(&out, &update->send[i]);

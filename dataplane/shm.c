@@ -106,8 +106,10 @@ static void former_life(const struct cfg_settings *settings, uint64_t *incarnati
 	struct dp_shm *old;
 	char ignored[256];
 	*incarnation = *epoch = 0;
-	if (dp_shm_attach_file(settings, false, &old, ignored, sizeof(ignored)) < 0)
+	if (dp_shm_attach_file(settings, true, &old, ignored, sizeof(ignored)) < 0)
 		return;
+	/* Whoever still reads the file must not take that life for ours. */
+	dp_shm_store(&old->status.heartbeat_ns, 0);
 	*incarnation = old->incarnation;
 	*epoch = sf_max64(old->former_epoch, dp_shm_load(&old->status.epoch));
 	/* Numbers that no life of a node can have reached come from a damaged file. */

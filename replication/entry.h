@@ -88,3 +88,16 @@ static inline uint32_t rep_entry_crc(const struct rep_entry *entry)
 		crc = sf_crc32c_u64(crc, sf_load64(p));
 	return sf_crc32c_end(crc);
 }
+
+/* The arena: a power-of-two array of fixed slots, indexed by sequence. */
+struct rep_arena {
+	uint8_t *base; /* aligned to 64 */
+	uint32_t stride_bytes;
+	uint32_t mask; /* slots - 1 */
+};
+
+static inline struct rep_entry *rep_arena_entry(const struct rep_arena *arena, uint64_t sequence)
+{
+	return (struct rep_entry
+			*)(arena->base + (uint64_t)arena->stride_bytes * (sequence & arena->mask));
+}

@@ -67,36 +67,38 @@ static enum rep_frame_fault check_entries(
 	uint64_t *first_sequence
 )
 {
-	uint32_t offset = 0;
+	const uint8_t *at = body, *end = body + body_bytes;
+	uint32_t max_payload_bytes = identity->max_payload_bytes, epoch = header->epoch;
 	uint32_t register_ = SF_CRC32C_INIT;
-	uint64_t expected = 0;
 	if (header->entry_count == 0)
 		return REP_FRAME_BAD_BODY;
-	for (uint32_t i = 0; i < header->entry_count; i++) {
-		if (body_bytes - offset < REP_ENTRY_HEADER_BYTES)
+	if (body_bytes < REP_ENTRY_HEADER_BYTES)
+		return REP_FRAME_BAD_LENGTH;
+	uint64_t expected = ((const struct rep_entry *)at)->sequence;
+	*first_sequence = expected;
+	if (expected == 0 || expected > UINT64_MAX - header->entry_count)
+		return REP_FRAME_BAD_ENTRY;
+	for (uint32_t i = header->entry_count; i > 0; i--) {
+		if (end - at < REP_ENTRY_HEADER_BYTES)
 			return REP_FRAME_BAD_LENGTH;
-		const struct rep_entry *entry = (const struct rep_entry *)(body + offset);
+		const struct rep_entry *entry = (const struct rep_entry *)at;
 		uint32_t payload_bytes = entry->payload_bytes;
-		if (payload_bytes > identity->max_payload_bytes)
+		if (payload_bytes > max_payload_bytes)
 			return REP_FRAME_BAD_ENTRY;
 		uint32_t bytes = rep_entry_bytes(payload_bytes);
-		if (body_bytes - offset < bytes)
+		if (end - at < bytes)
 			return REP_FRAME_BAD_LENGTH;
-		if (i == 0) {
-			expected = entry->sequence;
-			*first_sequence = expected;
-		}
-		bool good = entry->sequence == expected && expected != 0 &&
-			    entry->epoch <= header->epoch && entry->kind >= REP_ENTRY_UPDATE &&
-			    entry->kind <= REP_ENTRY_CLOSE && rep_entry_crc(entry) == entry->crc;
-		if (!good)
+		bool known = (uint8_t)(entry->kind - REP_ENTRY_UPDATE) <=
+			     REP_ENTRY_CLOSE - REP_ENTRY_UPDATE;
+		if (entry->sequence != expected || entry->epoch > epoch || !known ||
+		    rep_entry_crc(entry) != entry->crc)
 			return REP_FRAME_BAD_ENTRY;
 		register_ = sf_crc32c_u32(register_, entry->crc);
 		expected++;
-		offset += bytes;
+		at += bytes;
 	}
 	*crc = register_;
-	return offset == body_bytes ? REP_FRAME_OK : REP_FRAME_BAD_LENGTH;
+	return at == end ? REP_FRAME_OK : REP_FRAME_BAD_LENGTH;
 }
 
 static enum rep_frame_fault check_body(const struct rep_header *header, uint32_t body_bytes)

@@ -171,23 +171,17 @@ uint32_t rep_intake_follow(
 	enum rep_session_fault *fault
 )
 {
-	uint32_t followed = 0;
-	*fault = REP_SESSION_OK;
-	while (followed < count && intake->mark_sequence == 0) {
-		uint64_t sequence = first + followed;
-		struct rep_verdict_detail *detail = &details[followed];
-		const struct rep_entry *entry = rep_arena_entry(&intake->arena, sequence);
-		CHECK(entry->sequence == sequence);
-		detail->sequence = sequence;
-		detail->partition = entry->kind == REP_ENTRY_UPDATE ? rep_partition(entry->asset_id)
-								    : (uint8_t)0;
-		*fault = rep_session_apply(
-			intake->sessions, entry, detail->partition, &detail->session
-		);
-		if (*fault != REP_SESSION_OK)
-			break;
-		mark(intake, sequence);
-		followed++;
+	uint64_t interval = intake->mark_interval;
+	CHECK(intake->mark_sequence == 0);
+	if (interval != 0) {
+		if (intake->next_mark < first) /* only at the beginning: mark() moves it on */
+			intake->next_mark = first + interval - 1 - (first - 1) % interval;
+		count = (uint32_t)sf_min64(count, intake->next_mark - first + 1);
 	}
+	uint32_t followed = rep_session_apply_run(
+		intake->sessions, &intake->arena, first, count, details, fault
+	);
+	if (followed > 0)
+		mark(intake, first + followed - 1);
 	return followed;
 }

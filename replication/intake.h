@@ -5,8 +5,7 @@
  * arena slot, then the session table), and submits what was taken in the next rep_core_step. The
  * standby follows with each appended entry.
  *
- * The arena is a power-of-two array of fixed slots, indexed by sequence; this file fills slots, the
- * core decides when they may be used again.
+ * This file fills the arena's slots; the core decides when they may be used again.
  */
 #pragma once
 
@@ -14,18 +13,6 @@
 #include "replication/session.h"
 
 #include <stdint.h>
-
-struct rep_arena {
-	uint8_t *base; /* aligned to 64 */
-	uint32_t stride_bytes;
-	uint32_t mask; /* slots - 1 */
-};
-
-static inline struct rep_entry *rep_arena_entry(const struct rep_arena *arena, uint64_t sequence)
-{
-	return (struct rep_entry
-			*)(arena->base + (uint64_t)arena->stride_bytes * (sequence & arena->mask));
-}
 
 /* Bytes of one slot for payloads of at most this size. */
 uint32_t rep_arena_stride(uint32_t max_payload_bytes);

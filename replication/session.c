@@ -251,7 +251,7 @@ advance(struct rep_session_table *table,
 	table->recent = index;
 }
 
-static enum rep_session_fault apply_update(
+static inline __attribute__((always_inline)) enum rep_session_fault apply_update(
 	struct rep_session_table *table,
 	const struct rep_entry *entry,
 	uint8_t partition,
@@ -309,4 +309,35 @@ enum rep_session_fault rep_session_apply(
 	if (__builtin_expect(entry->kind != REP_ENTRY_UPDATE, 0))
 		return apply_rare(table, entry, session);
 	return apply_update(table, entry, partition, session);
+}
+
+uint32_t rep_session_apply_run(
+	struct rep_session_table *table,
+	const struct rep_arena *arena,
+	uint64_t first,
+	uint32_t count,
+	struct rep_verdict_detail *details,
+	enum rep_session_fault *fault
+)
+{
+	*fault = REP_SESSION_OK;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct rep_entry *entry = rep_arena_entry(arena, first + i);
+		struct rep_verdict_detail *detail = &details[i];
+		enum rep_session_fault found;
+		CHECK(entry->sequence == first + i);
+		detail->sequence = first + i;
+		if (__builtin_expect(entry->kind == REP_ENTRY_UPDATE, 1)) {
+			detail->partition = rep_partition(entry->asset_id);
+			found = apply_update(table, entry, detail->partition, &detail->session);
+		} else {
+			detail->partition = 0;
+			found = apply_rare(table, entry, &detail->session);
+		}
+		if (found != REP_SESSION_OK) {
+			*fault = found;
+			return i;
+		}
+	}
+	return count;
 }

@@ -151,6 +151,18 @@ void rep_session_advance(
 	uint32_t session
 );
 
+/* The same for count entries of the arena from first on, in sequence order: each detail names the
+ * session and the partition (0 for what is no update) of its entry. Returns how many fitted; *fault
+ * names the first that did not. */
+uint32_t rep_session_apply_run(
+	struct rep_session_table *table,
+	const struct rep_arena *arena,
+	uint64_t first,
+	uint32_t count,
+	struct rep_verdict_detail *details,
+	enum rep_session_fault *fault
+);
+
 /* Sequence of the OPEN entry of a session. */
 static inline uint64_t rep_session_open_sequence(const struct rep_session *session)
 {
