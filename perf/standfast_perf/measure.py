@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the benches share: medians with their intervals, children that are always ended, machine."""
+import contextlib
 import os
 import platform
 import random
@@ -71,3 +72,30 @@ def machine():
         "hugepages_free": first_line("/proc/meminfo", "HugePages_Free"),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+@contextlib.contextmanager
+def hugepages(wanted):
+    """As on a host that is set up for it (2 MiB pages); what was there before comes back. Without the
+    right to ask the kernel, what there is has to do. Yields how many are free."""
+    path = "/proc/sys/vm/nr_hugepages"
+    before = int(first_line("/proc/meminfo", "HugePages_Total") or 0)
+    free = free_hugepages()
+    asked = wanted > free and os.access(path, os.W_OK)
+    if asked:
+        set_hugepages(path, before + wanted - free)
+    try:
+        yield free_hugepages()
+    finally:
+        if asked:
+            set_hugepages(path, before)
+
+
+def free_hugepages():
+    found = first_line("/proc/meminfo", "HugePages_Free")
+    return int(found) if found.isdigit() else 0
+
+
+def set_hugepages(path, count):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(count))
