@@ -89,7 +89,10 @@ static inline bool inbox_has_room(const struct dp_inbox *inbox)
 {
 	if (inbox->ring == NULL)
 		return inbox->count <= DP_INBOX_DIRECT - DP_BURST;
-	return rte_ring_free_count(inbox->ring) >= DP_BURST;
+	/* The producer's side is ours alone; relaxed: the consumer's place is only a count here. */
+	const struct rte_ring *ring = inbox->ring;
+	uint32_t taken = __atomic_load_n(&ring->cons.tail, __ATOMIC_RELAXED);
+	return ring->capacity - (ring->prod.tail - taken) >= DP_BURST;
 }
 
 static void
@@ -267,7 +270,7 @@ unsigned dp_ingress_poll(void *agent)
 		return 0;
 	uint16_t count = dp_port_rx(ingress->port, ingress->queue, mbufs, DP_BURST);
 	/* Empty polls look at the clock only now and then: it costs as much as they do. */
-	if (count == 0 && ++ingress->empty_polls % CLOCK_EVERY != 0)
+	if (count == 0 && ingress->empty_polls++ % CLOCK_EVERY != 0)
 		return 0;
 	uint64_t now_ns = dp_now_ns();
 	if (unlikely(now_ns >= ingress->announce_ns)) {
