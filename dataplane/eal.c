@@ -7,6 +7,7 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
+#include <rte_memory.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -258,6 +260,19 @@ static uint64_t available_bytes(void)
 	return kib ? kib * 1024 : UINT64_MAX;
 }
 
+/* With hugepages EAL's memory would grow on demand beyond what was configured. The limit is per
+ * NUMA node, and a node that is not named has none. */
+static void add_memory_limit(unsigned long long mib)
+{
+	char list[RTE_MAX_NUMA_NODES * 24];
+	size_t used = 0;
+
+	for (unsigned node = 0; node < RTE_MAX_NUMA_NODES; node++)
+		used += (size_t
+		)snprintf(list + used, sizeof(list) - used, node ? ",%llu" : "%llu", mib);
+	add("--socket-limit=%s", list);
+}
+
 static int
 add_memory(const struct dp_eal_needs *needs, bool *hugepages, char *error, size_t error_bytes)
 {
@@ -293,6 +308,7 @@ add_memory(const struct dp_eal_needs *needs, bool *hugepages, char *error, size_
 	if (*hugepages) {
 		/* Nothing stays behind after a kill, and no old data is ever seen. */
 		add("--in-memory");
+		add_memory_limit(mib);
 	} else {
 		add("--no-huge");
 		add("--no-shconf");
@@ -391,6 +407,26 @@ static int name_thread(void *unused)
 	return 0;
 }
 
+/* Ordinary pages are given at the first touch, which would be in the middle of the path. */
+static int
+touch(const struct rte_memseg_list *list,
+      const struct rte_memseg *segment,
+      size_t bytes,
+      void *unused)
+{
+	(void)list;
+	(void)unused;
+#ifdef MADV_POPULATE_WRITE
+	if (madvise(segment->addr, bytes, MADV_POPULATE_WRITE) == 0)
+		return 0;
+#endif
+	/* Nobody else uses this memory yet; what EAL wrote there stays. */
+	volatile uint8_t *page = segment->addr;
+	for (size_t at = 0; at < bytes; at += segment->hugepage_sz)
+		page[at] = page[at];
+	return 0;
+}
+
 int dp_eal_start(
 	const struct dp_eal_needs *needs,
 	char *line,
@@ -431,6 +467,8 @@ int dp_eal_start(
 	/* Neither way of starting puts anything into it, and a killed process could not remove it.
 	 */
 	rmdir(rte_eal_get_runtime_dir());
+	if (!*hugepages)
+		rte_memseg_contig_walk(touch, NULL);
 	if (rte_eal_mp_remote_launch(name_thread, NULL, SKIP_MAIN) == 0)
 		rte_eal_mp_wait_lcore();
 	return 0;

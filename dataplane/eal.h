@@ -18,7 +18,7 @@
 struct dp_eal_needs {
 	const char *program;	     /* for messages */
 	const char *prefix;	     /* file prefix, unique per process of this host */
-	uint64_t memory_bytes;	     /* --no-huge: all of it; hugepages: what must be free */
+	uint64_t memory_bytes;	     /* EAL never has more, of either kind of page */
 	enum cfg_tristate hugepages; /* AUTO: when enough are free */
 	bool pci;		     /* a PCI device will be used */
 	uint32_t lcore_count;	     /* lcore 0 is the main lcore, data lcores are 1 … count-1 */
