@@ -5,7 +5,6 @@
 
 #include <rte_ethdev.h>
 
-#define WARM_SLOTS 4
 #define STATUS_INTERVAL_NS 1000000ull
 #define REQUEST_DATAGRAMS 64 /* in one poll, of all rings together */
 
@@ -29,6 +28,16 @@ static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 		passed = sf_min64(passed, worker->passed_sequence);
 	}
 	return passed;
+}
+
+static bool requests_wait(const struct dp_sequencer *sequencer)
+{
+	for (uint32_t i = 0; i < sequencer->inbox_count; i++) {
+		const struct dp_inbox *inbox = sequencer->inboxes[i];
+		if (inbox->ring != NULL ? !rte_ring_empty(inbox->ring) : inbox->count > 0)
+			return true;
+	}
+	return false;
 }
 
 /* Takes datagrams that wait, frees them, and returns how many. However many ingresses are flooded,
@@ -180,6 +189,7 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 	};
 	struct rep_update *update = &sequencer->update;
 	rep_core_step(&sequencer->core, &event, update);
+	sequencer->deadline_ns = 0;
 	if (sequencer->core.config.role == REP_PRIMARY) {
 		/* The wire first: everything else overlaps the round trip. */
 		dp_sequencer_send(sequencer);
@@ -199,6 +209,14 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 	sequencer->reads_waiting = false;
 }
 
+/* The deadline changes with steps only; most polls come long before it. */
+static bool core_is_due(struct dp_sequencer *sequencer)
+{
+	if (sequencer->deadline_ns == 0)
+		sequencer->deadline_ns = rep_core_deadline_ns(&sequencer->core);
+	return sequencer->now_ns >= sequencer->deadline_ns;
+}
+
 static void leave(struct dp_sequencer *sequencer)
 {
 	rep_core_leave(&sequencer->core, &sequencer->update);
@@ -206,47 +224,34 @@ static void leave(struct dp_sequencer *sequencer)
 	sequencer->left = true;
 }
 
-/* Brings the next slots near while there is nothing else to do: under light load each update would
- * find its own cold, on every hop of its way. */
-static void warm_next(struct dp_sequencer *sequencer)
-{
-	const struct rep_arena *arena = &sequencer->intake.arena;
-	uint64_t next = sequencer->core.last_sequence + 1;
-	for (uint64_t sequence = next; sequence < next + WARM_SLOTS; sequence++) {
-		const uint8_t *entry = (const uint8_t *)rep_arena_entry(arena, sequence);
-		__builtin_prefetch(entry, 1);
-		__builtin_prefetch(entry + 64, 1);
-		__builtin_prefetch(&sequencer->meta[sequence & arena->mask], 1);
-	}
-}
-
 unsigned dp_sequencer_poll(void *agent)
 {
 	struct dp_sequencer *sequencer = agent;
 	struct rte_mbuf *mbufs[DP_BURST];
-	uint64_t last_before = sequencer->core.last_sequence;
 	uint16_t received = dp_port_rx(sequencer->port, sequencer->port_queue, mbufs, DP_BURST);
 	/* The core's time never falls, whatever the counter does on the way to another core (T08).
 	 */
 	sequencer->now_ns = sf_max64(sequencer->now_ns, dp_now_ns());
 	uint32_t frames = received > 0 ? dp_sequencer_decode(sequencer, mbufs, received) : 0;
 
-	rep_intake_begin(
-		&sequencer->intake, sequencer->now_ns + sequencer->unix_minus_monotonic_ns
-	);
 	bool status_due = sequencer->now_ns >= sequencer->status_due_ns;
-	if (status_due)
-		dp_sequencer_expire(sequencer);
-	unsigned requests = take_requests(sequencer);
-	uint32_t submitted = sequencer->intake.pending;
+	unsigned requests = 0;
+	uint32_t submitted = 0;
+	if (status_due || requests_wait(sequencer)) {
+		rep_intake_begin(
+			&sequencer->intake,
+			sequencer->now_ns + sequencer->unix_minus_monotonic_ns
+		);
+		if (status_due)
+			dp_sequencer_expire(sequencer);
+		requests = take_requests(sequencer);
+		submitted = sequencer->intake.pending;
+	}
 
-	bool due = sequencer->now_ns >= rep_core_deadline_ns(&sequencer->core);
-	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || due)
+	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || core_is_due(sequencer))
 		step(sequencer, frames, received < DP_BURST, submitted);
 	else if (requests > 0)
 		dp_sequencer_push_flush(sequencer); /* repeats only */
-	if (sequencer->core.last_sequence != last_before)
-		warm_next(sequencer);
 	if (received > 0)
 		rte_pktmbuf_free_bulk(mbufs, received);
 	if (sequencer->replies.open_mask != 0 || sequencer->replies.ready_count > 0)

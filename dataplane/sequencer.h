@@ -64,6 +64,7 @@ struct dp_sequencer {
 	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
 	uint64_t last_appended;		   /* entries up to here are the workers' */
 	uint64_t status_due_ns;
+	uint64_t deadline_ns; /* of the core; 0: not asked since its last step */
 	uint64_t control_generation;
 	uint64_t marks_pushed; /* to each worker */
 	struct rep_frame frames[DP_BURST];
