@@ -239,8 +239,7 @@ unsigned dp_sequencer_poll(void *agent)
 	uint32_t submitted = 0;
 	if (status_due || requests_wait(sequencer)) {
 		rep_intake_begin(
-			&sequencer->intake,
-			sequencer->now_ns + sequencer->unix_minus_monotonic_ns
+			&sequencer->intake, sequencer->now_ns + sequencer->unix_minus_monotonic_ns
 		);
 		if (status_due)
 			dp_sequencer_expire(sequencer);
