@@ -260,14 +260,33 @@ static uint64_t available_bytes(void)
 	return kib ? kib * 1024 : UINT64_MAX;
 }
 
+/* Places in a list by NUMA node: the highest number and one. */
+static unsigned numa_nodes(void)
+{
+	unsigned nodes = 1;
+	DIR *directory = opendir("/sys/devices/system/node");
+
+	if (directory == NULL)
+		return nodes;
+	for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+		unsigned node;
+		if (sscanf(entry->d_name, "node%u", &node) == 1 && node >= nodes &&
+		    node < RTE_MAX_NUMA_NODES)
+			nodes = node + 1;
+	}
+	closedir(directory);
+	return nodes;
+}
+
 /* With hugepages EAL's memory would grow on demand beyond what was configured. The limit is per
  * NUMA node, and a node that is not named has none. */
 static void add_memory_limit(unsigned long long mib)
 {
 	char list[RTE_MAX_NUMA_NODES * 24];
 	size_t used = 0;
+	unsigned nodes = numa_nodes();
 
-	for (unsigned node = 0; node < RTE_MAX_NUMA_NODES; node++)
+	for (unsigned node = 0; node < nodes; node++)
 		used += (size_t
 		)snprintf(list + used, sizeof(list) - used, node ? ",%llu" : "%llu", mib);
 	add("--socket-limit=%s", list);

@@ -34,7 +34,12 @@ static bool requests_wait(const struct dp_sequencer *sequencer)
 {
 	for (uint32_t i = 0; i < sequencer->inbox_count; i++) {
 		const struct dp_inbox *inbox = sequencer->inboxes[i];
-		if (inbox->ring != NULL ? !rte_ring_empty(inbox->ring) : inbox->count > 0)
+		/* Relaxed: only a hint, the dequeue itself acquires. The consumer's side is ours.
+		 */
+		const struct rte_ring *ring = inbox->ring;
+		if (ring != NULL
+			    ? __atomic_load_n(&ring->prod.tail, __ATOMIC_RELAXED) != ring->cons.tail
+			    : inbox->count > 0)
 			return true;
 	}
 	return false;

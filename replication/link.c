@@ -295,5 +295,7 @@ uint64_t rep_link_deadline_ns(const struct rep_core *core)
 
 bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns)
 {
-	return core->link_up && now_ns - core->heard_ns <= rep_link_window_ns(core);
+	/* Silent is also who was heard within the window, but hears nobody any more himself. */
+	return core->link_up && core->reason != REP_REASON_PEER_SILENT &&
+	       now_ns - core->heard_ns <= rep_link_window_ns(core);
 }

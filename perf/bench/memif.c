@@ -73,7 +73,7 @@ static int start_dpdk(const struct bench_options *o, char *error, size_t error_b
 		.program = "standfast-bench",
 		.prefix = prefix,
 		.memory_bytes = MEMORY_BYTES,
-		.hugepages = CFG_AUTO,
+		.hugepages = o->no_hugepages ? CFG_OFF : CFG_AUTO,
 		.lcore_count = 1,
 		.cpus = {o->cpu != NULL ? o->cpu : "any"},
 	};

@@ -34,6 +34,8 @@ enum option_id {
 	DRAIN,
 	CPU,
 	SPIN,
+	NO_HUGEPAGES,
+	NO_HUGEPAGES,
 	OUT,
 	JSON,
 	TRACE,
@@ -62,6 +64,7 @@ static const struct option names[] = {
 	{"drain", required_argument, NULL, DRAIN},
 	{"cpu", required_argument, NULL, CPU},
 	{"spin", no_argument, NULL, SPIN},
+	{"no-hugepages", no_argument, NULL, NO_HUGEPAGES},
 	{"out", required_argument, NULL, OUT},
 	{"json", no_argument, NULL, JSON},
 	{"trace", no_argument, NULL, TRACE},
@@ -96,6 +99,7 @@ static const char help[] =
 	"  --timeout T              first retry of a request without answer (default 20ms)\n"
 	"  --drain T                longest wait for the last answers (default 10s)\n"
 	"  --cpu N --spin           run on this CPU; never give it up\n"
+	"  --no-hugepages           memif: take ordinary pages even where hugepages are free\n"
 	"  --no-ledger              do not check (saves 32 bytes of memory per update)\n"
 	"  --out DIR                write histograms, summary.json and env.json there\n"
 	"  --trace                  … and every request as a line of trace.csv\n"
@@ -225,6 +229,9 @@ static bool take_switch(int id, struct bench_options *o)
 	switch (id) {
 	case SPIN:
 		o->spin = true;
+		return true;
+	case NO_HUGEPAGES:
+		o->no_hugepages = true;
 		return true;
 	case JSON:
 		o->json = true;

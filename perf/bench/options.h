@@ -27,6 +27,7 @@ struct bench_options {
 	const char *cpu;     /* to run on, or NULL */
 	const char *out;     /* folder of the result files, or NULL */
 	bool spin;	     /* never give up the CPU */
+	bool no_hugepages;   /* memif: ordinary pages even where hugepages are free */
 	bool ledger;
 	bool json;
 	bool trace; /* every request as a line of a CSV file in out */

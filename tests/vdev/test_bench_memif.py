@@ -96,7 +96,7 @@ def instructions_of(bench, program, updates, batch):
                  "--callgrind-out-file=" + os.environ.get("CALLGRIND_OUT", "/dev/null"),
                  "--toggle-collect=bench_engine_load", bench],
                 pair.sockets,
-                ["--outstanding", "256", "--batch", str(batch), "--updates", str(updates),
+                ["--no-hugepages", "--outstanding", "256", "--batch", str(batch), "--updates", str(updates),
                  "--timeout", "10s", "--drain", "100s"])
         finally:
             pair.close()
