@@ -35,7 +35,6 @@ enum option_id {
 	CPU,
 	SPIN,
 	NO_HUGEPAGES,
-	NO_HUGEPAGES,
 	OUT,
 	JSON,
 	TRACE,
