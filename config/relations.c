@@ -113,6 +113,25 @@ static void check_ethertype(const struct judge *judge)
 		     type);
 }
 
+static void check_ack(const struct judge *judge)
+{
+	const struct cfg_settings *s = judge->settings;
+
+	if (!good(judge, "replication.ack") || !good(judge, "log.enabled"))
+		return;
+	if (s->replication.ack == CFG_ACK_DURABLE && s->log.enabled != CFG_ON)
+		DENY(judge,
+		     "replication.ack",
+		     "log.enabled",
+		     "replication.ack: \"durable\" needs a log, and log.enabled is \"off\"");
+	if (s->replication.ack == CFG_ACK_NONE)
+		DENY(judge,
+		     "replication.ack",
+		     "replication.ack",
+		     "replication.ack: \"none\" is for asynchronous pairs, which this version does "
+		     "not have yet");
+}
+
 static void check_sizes(const struct judge *judge)
 {
 	const struct cfg_settings *s = judge->settings;
@@ -257,6 +276,7 @@ void cfg_relations_check(
 	check_nodes(&judge);
 	check_ports(&judge);
 	check_ethertype(&judge);
+	check_ack(&judge);
 	check_sizes(&judge);
 	check_limits(&judge);
 	check_lcores(&judge);

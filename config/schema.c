@@ -26,6 +26,17 @@ static const struct cfg_word acks[] = {
 	{"durable", CFG_ACK_DURABLE},
 	{"none", CFG_ACK_NONE},
 	{NULL, 0}};
+static const struct cfg_word syncs[] = {
+	{"group", CFG_SYNC_GROUP},
+	{"interval", CFG_SYNC_INTERVAL},
+	{"none", CFG_SYNC_NONE},
+	{NULL, 0}};
+static const struct cfg_word ios[] = {
+	{"auto", CFG_IO_AUTO},
+	{"io_uring", CFG_IO_URING},
+	{"pwritev2", CFG_IO_PWRITEV2},
+	{NULL, 0}};
+static const struct cfg_word switches[] = {{"on", CFG_ON}, {"off", CFG_OFF}, {NULL, 0}};
 static const struct cfg_word tristates[] = {
 	{"auto", CFG_AUTO}, {"on", CFG_ON}, {"off", CFG_OFF}, {NULL, 0}};
 static const struct cfg_word idles[] = {
@@ -126,6 +137,38 @@ const struct cfg_row cfg_rows[] = {
 	 .help = "Entries kept in memory: in flight, for retransmission, for the journal."},
 	{"arena.side_slots", CFG_TYPE_INTEGER, CFG_POWER_OF_TWO, "4096", RANGE(64, 1 << 20),
 	 FIELD(arena.side_slots), .help = "Reads and repeats under way, per worker."},
+
+	{"log.enabled", CFG_TYPE_WORD, 0, "off", .words = switches, FIELD(log.enabled),
+	 .help = "off (UNSAFE, for benches): nothing is written to disk, and a node that ends has "
+		 "forgotten everything."},
+	{"log.dir", CFG_TYPE_PATH, 0, "/var/lib/standfast", FIELD(log.dir),
+	 .help = "Folder of the nodes' state; this node's is NODE/ in it: log/, snap/, identity."},
+	{"log.segment_size", CFG_TYPE_SIZE, 0, "64 MiB", RANGE(MIB, 4096 * MIB),
+	 FIELD(log.segment_bytes),
+	 .help = "Size of one log file; two are prepared ahead."},
+	{"log.sync", CFG_TYPE_WORD, 0, "group", .words = syncs, FIELD(log.sync),
+	 .help = "group: each group of entries is synced as soon as it is written; interval: each "
+		 "log.sync_interval; none: when a segment is full and at the end. With "
+		 "replication.ack = durable it is always group."},
+	{"log.sync_interval", CFG_TYPE_DURATION, 0, "10 ms", RANGE(100 * US, 10 * SECOND),
+	 FIELD(log.sync_interval_ns),
+	 .help = "With log.sync = interval: what both nodes may lose when both lose power at once."},
+	{"log.buffer", CFG_TYPE_SIZE, 0, "8 MiB", RANGE(256 * 1024, 1024 * MIB),
+	 FIELD(log.buffer_bytes),
+	 .help = "Memory for groups on their way to the disk; what does not fit waits in the arena."},
+	{"log.io", CFG_TYPE_WORD, 0, "auto", .words = ios, FIELD(log.io),
+	 .help = "How the journal's thread writes; auto: io_uring where the kernel allows it."},
+	{"log.direct", CFG_TYPE_WORD, 0, "auto", .words = tristates, FIELD(log.direct),
+	 .help = "O_DIRECT, past the page cache; auto: where the file system has it."},
+	{"log.reserve", CFG_TYPE_SIZE, 0, "256 MiB", RANGE(0, 1024 * 1024 * MIB),
+	 FIELD(log.reserve_bytes),
+	 .help = "Free space of the file system below which no segment is prepared any more: the "
+		 "node gives up its role before the disk is full."},
+	{"log.snapshot_interval", CFG_TYPE_DURATION, 0, "60 s", RANGE(100 * MS, 720 * HOUR),
+	 FIELD(log.snapshot_interval_ns), .help = "A snapshot at least this often, if anything changed."},
+	{"log.snapshot_entries", CFG_TYPE_INTEGER, 0, "10000000", RANGE(1000, 1ull << 40),
+	 .unit = "entries", FIELD(log.snapshot_entries),
+	 .help = "A snapshot at least each so many entries."},
 
 	{"limits.max_payload", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(8, 1334), .unit = "bytes",
 	 FIELD(limits.max_payload_bytes), .help = "Largest payload of an update request."},

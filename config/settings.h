@@ -21,12 +21,14 @@
 #define CFG_MAX_WORKERS 64 /* asset workers; assets are spread over 64 partitions */
 #define CFG_MAX_INGRESS 8  /* RX queues of the client port */
 #define CFG_MAX_EAL_ARGS 16
-#define CFG_MAX_ROWS 64	 /* settings of the schema table */
+#define CFG_MAX_ROWS 96	 /* settings of the schema table */
 #define CFG_MAX_FILES 16 /* the configuration file and what it includes */
 
 enum cfg_role { CFG_ROLE_PRIMARY, CFG_ROLE_STANDBY };
 enum cfg_ack { CFG_ACK_RECEIVED, CFG_ACK_DURABLE, CFG_ACK_NONE };
 enum cfg_tristate { CFG_AUTO, CFG_ON, CFG_OFF };
+enum cfg_sync { CFG_SYNC_GROUP, CFG_SYNC_INTERVAL, CFG_SYNC_NONE };
+enum cfg_io { CFG_IO_AUTO, CFG_IO_URING, CFG_IO_PWRITEV2 };
 enum cfg_idle {
 	CFG_IDLE_AUTO, /* spin when every lcore has a CPU of its own, else yield */
 	CFG_IDLE_SPIN,
@@ -107,6 +109,19 @@ struct cfg_settings {
 		uint32_t slots;	     /* power of two */
 		uint32_t side_slots; /* reads and repeats under way, per worker; power of two */
 	} arena;
+	struct {
+		enum cfg_tristate enabled; /* ON or OFF */
+		char dir[CFG_TEXT_BYTES];
+		uint64_t segment_bytes;
+		enum cfg_sync sync;
+		uint64_t sync_interval_ns;
+		uint64_t buffer_bytes;
+		enum cfg_io io;
+		enum cfg_tristate direct;
+		uint64_t reserve_bytes;
+		uint64_t snapshot_interval_ns;
+		uint64_t snapshot_entries;
+	} log;
 	struct {
 		uint16_t max_payload_bytes;
 		uint16_t max_answer_bytes;

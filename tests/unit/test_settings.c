@@ -135,6 +135,7 @@ static void values_when_written_arrive_in_their_fields(void **state)
 		"dataplane: { workers = 3; idle = \"sleep\"; lcores = (\n"
 		" { agents = [ \"ingress\", \"sequencer\" ]; },\n"
 		" { cpus = \"0-1\"; agents = [ \"worker\" ]; idle = \"pause\"; } ); };\n"
+		"log: { enabled = \"on\"; };\n"
 		"dpdk: { eal_args = ( \"-v\", \"--log-level=8\" ); hugepages = \"off\"; };\n",
 		(const char *)NULL
 	);

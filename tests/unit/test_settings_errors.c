@@ -351,6 +351,27 @@ static void relation_when_one_side_is_a_default_is_at_the_other(void **state)
 	);
 }
 
+static void durable_acknowledgements_without_a_log_are_refused(void **state)
+{
+	expect_errors(
+		*state,
+		CONF("", "", "ack = \"durable\";", ""),
+		"main.conf:10: replication.ack: \"durable\" needs a log, and log.enabled is "
+		"\"off\"",
+		END
+	);
+}
+
+static void acknowledgement_none_is_refused(void **state)
+{
+	expect_errors(
+		*state,
+		CONF("", "", "ack = \"none\";", ""),
+		"main.conf:10: replication.ack: \"none\" is for asynchronous pairs",
+		END
+	);
+}
+
 static void relation_when_one_side_was_refused_is_not_judged(void **state)
 {
 	expect_errors(
@@ -529,6 +550,8 @@ int main(void)
 		TEST(relations_when_broken_are_reported_where_they_were_written),
 		TEST(relation_when_one_side_is_a_default_is_at_the_other),
 		TEST(relation_when_one_side_was_refused_is_not_judged),
+		TEST(durable_acknowledgements_without_a_log_are_refused),
+		TEST(acknowledgement_none_is_refused),
 		TEST(agents_when_not_on_exactly_one_lcore_are_named),
 		TEST(lcores_when_malformed_are_reported),
 		TEST(errors_when_in_an_included_file_name_that_file),
