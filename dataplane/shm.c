@@ -71,7 +71,11 @@ static void lay_out(struct dp_shm *shm, const struct cfg_settings *settings, uin
 	at += shm->workers * sizeof(struct dp_shm_worker);
 	shm->histograms_at = at;
 	at += (uint64_t)(DP_STAGES + shm->workers) * shm->histogram_bytes;
-	shm->total_bytes = sf_round_up(at, 4096);
+	at = sf_round_up(at, 4096);
+	shm->fill_at = at;
+	shm->fill_bytes = settings->log.enabled == CFG_ON ? DP_SHM_FILL_BYTES : 0;
+	at += shm->fill_bytes;
+	shm->total_bytes = at;
 }
 
 static void
@@ -264,6 +268,8 @@ static const char *fault_of(const struct dp_shm *shm, uint64_t file_bytes)
 		part_fits(
 			shm, shm->histograms_at, DP_STAGES + shm->workers, shm->histogram_bytes
 		) &&
+		part_fits(shm, shm->fill_at, 1, shm->fill_bytes) &&
+		(shm->fill_bytes == 0 || shm->fill_bytes == DP_SHM_FILL_BYTES) &&
 		shm->histogram_bytes == histogram_bytes();
 	return fits && names_end(shm) ? NULL : "damaged";
 }

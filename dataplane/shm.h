@@ -14,17 +14,19 @@
 #include "config/histogram.h"
 #include "config/settings.h"
 #include "dataplane/counters.h"
-#include "replication/session.h"
+#include "recovery/log_format.h"
+#include "replication/core.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define DP_SHM_MAGIC 0x5453464e41545331ull
-#define DP_SHM_VERSION 1
+#define DP_SHM_VERSION 2
 #define DP_SHM_MAX_MARKS 8 /* digests remembered per worker */
 #define DP_SHM_RING_SLOTS 1024
 #define DP_SHM_MESSAGE_BYTES 64
+#define DP_SHM_FILL_BYTES (8ull << 20)
 
 /* What a node's latency is made of, each a histogram in ns. The first three have the sequencer as
  * writer, the last the worker. */
@@ -87,6 +89,67 @@ struct dp_shm_worker {
 	uint64_t assets;
 } __attribute__((aligned(64)));
 
+/* The log as its journal sees it. Writer: the journal. */
+struct dp_shm_log {
+	uint64_t io;	 /* enum cfg_io that was chosen: CFG_IO_URING or CFG_IO_PWRITEV2 */
+	uint64_t direct; /* O_DIRECT is in use */
+	uint64_t sync;	 /* enum cfg_sync in force */
+	uint64_t segment;
+	uint64_t offset;
+	uint64_t copied;  /* entries up to here have left the arena for the journal's buffers */
+	uint64_t written; /* … were given to the kernel */
+	uint64_t durable; /* … are on stable storage, as far as sync promises it */
+	uint64_t failed;  /* errno of the write or sync that ended this log; 0: none */
+	uint64_t full;	  /* no segment is ready and none can be prepared: log.reserve */
+	uint64_t entries;
+	uint64_t groups;
+	uint64_t bytes;
+	uint64_t syncs;
+	uint64_t rotations;
+	uint64_t held_up; /* polls that found entries and no free buffer */
+	uint64_t longest_sync_ns;
+} __attribute__((aligned(64)));
+
+/* Replay: control fills the node's memory through a ring of bytes in this file (fill_at,
+ * fill_bytes, a power of two). Records are aligned to 8 and never wrap: a record of type
+ * DP_FILL_SKIP fills the rest before the end. head and tail only grow. */
+enum dp_fill_type {
+	DP_FILL_SKIP = 1,
+	DP_FILL_BEGIN,	 /* u64 request: everything so far is void, also half a replay before */
+	DP_FILL_SESSION, /* struct rep_session_saved */
+	DP_FILL_ASSET,	 /* struct dp_asset_saved */
+	DP_FILL_ANSWER,	 /* struct dp_answer_saved */
+	DP_FILL_SUMS,	 /* struct dp_sums_saved: the snapshot is complete */
+	DP_FILL_GROUPS,	 /* whole groups as they stand in the log, verified by control */
+	DP_FILL_END,	 /* struct dp_fill_end: the node may start */
+};
+struct dp_fill_record {
+	uint32_t bytes; /* with this header, multiple of 8 */
+	uint32_t type;
+};
+enum dp_fill_state {
+	DP_FILL_NONE,	 /* log.enabled = off */
+	DP_FILL_WANTED,	 /* the node waits for control */
+	DP_FILL_RUNNING, /* BEGIN was taken */
+	DP_FILL_DONE,	 /* the node runs */
+	DP_FILL_REFUSED, /* control's plan refuses; events and control's log say why */
+};
+/* The node goes on behind what was filled. */
+struct dp_fill_end {
+	struct rep_history history;
+	struct log_position position; /* the journal's: the first block of a new segment */
+	uint64_t durable;
+};
+struct dp_shm_fill {
+	uint64_t head __attribute__((aligned(64))); /* writer: control */
+	uint64_t refused;			    /* writer: control; 1: see DP_FILL_REFUSED */
+	uint64_t tail __attribute__((aligned(64))); /* writer: sequencer */
+	uint64_t state;				    /* enum dp_fill_state; writer: sequencer */
+	uint64_t sequence; /* entries up to here are in the arena and with their workers */
+	uint64_t snapshot; /* sequence of the snapshot that was filled; 0: none yet */
+	uint64_t fault;	   /* 0, or the sequence of a record that does not fit: the replay ends */
+};
+
 /* Messages between control and dataplane: 64 bytes by value. Each carries who it is meant for, so
  * that what a restarted process left behind is recognised and dropped. */
 enum dp_shm_message_type {
@@ -148,11 +211,15 @@ struct dp_shm {
 	uint64_t ingresses_at;	/* struct dp_ingress_counters + struct dp_reply_counters each */
 	uint64_t workers_at;	/* struct dp_shm_worker each */
 	uint64_t histograms_at; /* sequencer's DP_STAGES, then one ANSWERED per worker */
+	uint64_t fill_at;	/* the ring of bytes; fill_bytes is 0 without a log */
+	uint64_t fill_bytes;
 	struct dp_shm_attach attach;
 	struct dp_shm_status status;
 	struct dp_sequencer_counters sequencer;
 	struct dp_reply_counters sequencer_replies;
 	struct dp_shm_marks session_marks; /* writer: the sequencer */
+	struct dp_shm_log log;
+	struct dp_shm_fill fill;
 	uint64_t mbufs_in_use
 		__attribute__((aligned(64))); /* writer: main thread, each status round */
 	uint64_t mbufs_baseline;

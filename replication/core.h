@@ -165,6 +165,22 @@ struct rep_core {
 	bool ack_due, hello_due, stale_due, echo_due;
 };
 
+/* What a node holds when it starts. One author per epoch makes (epoch, sequence) the identity of an
+ * entry, so two histories are compared by their lineages: where each epoch began. */
+#define REP_MAX_LINEAGE 64
+struct rep_lineage {
+	uint32_t epoch;
+	uint32_t reserved;
+	uint64_t first_sequence;
+};
+struct rep_history {
+	uint64_t last_sequence; /* 0: empty */
+	uint64_t arena_first;	/* entries from here to last_sequence stand in the arena */
+	uint32_t epoch;		/* highest that the node has been in */
+	uint32_t lineage_count; /* newest; older epochs are forgotten */
+	struct rep_lineage lineage[REP_MAX_LINEAGE]; /* rising */
+};
+
 struct rep_store {
 	uint32_t frame; /* index into the event's frames */
 	uint32_t skip;	/* entries of that frame to pass over */

@@ -356,7 +356,7 @@ static void durable_acknowledgements_without_a_log_are_refused(void **state)
 	expect_errors(
 		*state,
 		CONF("", "", "ack = \"durable\";", ""),
-		"main.conf:10: replication.ack: \"durable\" needs a log, and log.enabled is "
+		"main.conf:8: replication.ack: \"durable\" needs a log, and log.enabled is "
 		"\"off\"",
 		END
 	);
@@ -367,7 +367,7 @@ static void acknowledgement_none_is_refused(void **state)
 	expect_errors(
 		*state,
 		CONF("", "", "ack = \"none\";", ""),
-		"main.conf:10: replication.ack: \"none\" is for asynchronous pairs",
+		"main.conf:8: replication.ack: \"none\" is for asynchronous pairs",
 		END
 	);
 }
