@@ -25,14 +25,17 @@ def _refuse(text):
 # --- verbs ---
 
 def up(lab, options):
-    if options.ack != "received":
-        _refuse(f"--ack {options.ack}: {LATER}; only received")
+    if options.ack == "none":
+        _refuse(f"--ack none: {LATER}")
+    if options.ack == "durable" and options.log == "off":
+        _refuse("--ack durable needs the log")
     if options.lost_peer:
         _refuse(f"--lost-peer: {LATER}; a primary that loses its standby is BLOCKED until it is "
                 "back")
     if options.arbiter == "etcd":
         _refuse(f"--arbiter etcd: {LATER}")
-    lab.up(transport=options.transport, ack=options.ack, model=options.model,
+    lab.up(transport=options.transport, ack=options.ack, log=options.log,
+           log_sync=options.log_sync, model=options.model,
            workers_a=options.workers_a, workers_b=options.workers_b,
            lcores_a=options.lcores, lcores_b=options.lcores, relay_seed=options.relay_seed,
            replication_mtu=options.mtu)
@@ -59,7 +62,7 @@ def _how_to(lab):
     lines += ["Look, and do harm:",
               f"  {lab.programs['standfast']} status -c {lab.a.config}    (also: counters, "
               "latency, digest --at current)",
-              f"  deploy/lab status|cut both|heal|loss both loss=0.1|pause b|resume b|down{where}"]
+              f"  deploy/lab status|cut both|heal|loss both loss=0.1|pause b|resume b|kill a|start a|down{where}"]
     return "\n".join(lines)
 
 
@@ -178,6 +181,9 @@ def _parse(argv):
     one.add_argument("--arbiter", choices=["file", "etcd", "none"], default="file")
     one.add_argument("--lost-peer", metavar="POLICY")
     one.add_argument("--ack", choices=["received", "durable", "none"], default="received")
+    one.add_argument("--log", choices=["on", "off"], default="on",
+                     help="off: nothing is kept on disk (UNSAFE)")
+    one.add_argument("--log-sync", choices=["group", "interval", "none"], default="group")
     one.add_argument("--model", default="register")
     one.add_argument("--workers-a", type=int, default=1, metavar="N")
     one.add_argument("--workers-b", type=int, default=1, metavar="N")

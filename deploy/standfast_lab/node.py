@@ -36,6 +36,8 @@ replication: {{
   heartbeat_misses = 10;
   ack = "{ack}";
 {replication_mac}}};
+log: {{ enabled = "{log}"; dir = "{dir}/state"; sync = "{log_sync}"; segment_size = "{log_segment}";
+  snapshot_interval = "{snapshot_interval}"; }};
 assets: {{ model = "{model}"; digest_interval = {digest_interval}; }};
 dataplane: {{
   workers = {workers};
@@ -69,8 +71,8 @@ def configuration(name, directory, options):
         service_address=SERVICE_ADDRESS, workers=options[f"workers_{name}"],
         lcores=_lcores(options[f"lcores_{name}"], options[f"workers_{name}"]),
         **{key: options[key] for key in (
-            "client_mtu", "replication_mtu", "ack", "model", "digest_interval", "idle", "memory",
-            "hugepages")},
+            "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment",
+            "snapshot_interval", "model", "digest_interval", "idle", "memory", "hugepages")},
         **me, **sides)
 
 
@@ -80,6 +82,7 @@ class Node:
         self.options = options
         self.programs = programs
         self.config = os.path.join(directory, name + ".conf")
+        self.state_dir = os.path.join(directory, "state", name)
         self.dataplane = Process(directory, name + "-dataplane")
         self.control = Process(directory, name + "-control")
         self.client_socket = os.path.join(directory, f"client-{name}.sock")

@@ -6,6 +6,7 @@ Everything about it is in its folder, so any later command, and any test, can go
 import glob
 import json
 import os
+import shutil
 import subprocess
 
 from . import network
@@ -24,6 +25,10 @@ PROGRAMS = {
 OPTIONS = {
     "transport": "memif",
     "ack": "received",
+    "log": "on",
+    "log_sync": "group",
+    "log_segment": "16 MiB",
+    "snapshot_interval": "10 s",
     "model": "register",
     "workers_a": 1,
     "workers_b": 1,
@@ -43,7 +48,7 @@ FILES = ["lab.json", "*.conf", "*.pid", "*.pid~", "*.log", "[ab].shm*", "[ab].lo
          "relay.sock"]
 MAX_DIR = 70            # a path of a Unix socket has 107 bytes
 PAIR_S = 30
-PASSING = ("start", "peer_restarted", "catching_up")    # reasons that do not last
+PASSING = ("start", "peer_restarted", "catching_up", "replaying", "merging")    # reasons that do not last
 SETTLE_S = 3
 
 
@@ -152,6 +157,7 @@ class Lab:
         for pattern in FILES:
             for path in glob.glob(os.path.join(glob.escape(self.dir), pattern)):
                 os.unlink(path)
+        shutil.rmtree(os.path.join(self.dir, "state"), ignore_errors=True)
         try:
             os.rmdir(self.dir)
         except OSError:

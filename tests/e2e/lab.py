@@ -56,6 +56,16 @@ class Bench:
     def running(self):
         return self.process.poll() is None
 
+    def stop(self):
+        """Asks for the end: what is under way is waited for, then comes the ledger's check."""
+        self.process.send_signal(signal.SIGINT)
+
+    def summary(self):
+        """What it says at its end, whatever it is."""
+        out, errors = self.process.communicate(timeout=BENCH_S)
+        self.test.assertTrue(out, errors)
+        return json.loads(out)
+
     def check(self):
         """Every request answered, every answer kept, none twice; the summary."""
         out, errors = self.process.communicate(timeout=BENCH_S)

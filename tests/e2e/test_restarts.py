@@ -42,8 +42,8 @@ class Control(lab.LabTest):
 
 
 class Dataplane(lab.LabTest):
-    def test_standby_killed_and_restarted_empty_leaves_the_primary_blocked(self):
-        pair = self.make_lab()
+    def test_standby_without_a_log_comes_back_empty_and_leaves_the_primary_blocked(self):
+        pair = self.make_lab(log="off")
         self.load(pair, "--updates", 1000, "--outstanding", 16)
         sequence = self.assert_level(pair)
         pair.b.kill()
