@@ -115,7 +115,8 @@
 	X(rounds) \
 	X(busy_rounds) \
 	X(work) \
-	X(longest_round_ns)
+	X(longest_round_ns)                                                                       \
+	X(longest_recent_round_ns) /* of the last one to two seconds */
 
 /* clang-format on */
 #define DP_COUNTER_FIELD(name) uint64_t name;

@@ -493,11 +493,38 @@ unsigned dp_lcore_round(struct dp_lcore *lcore)
 	return work;
 }
 
+static uint64_t cycles_in_ns(uint64_t cycles)
+{
+	return (uint64_t)((double)cycles * 1e9 / (double)rte_get_tsc_hz());
+}
+
+/* The longest rounds, between one reading of the counter and the next: of the whole life, of this
+ * second and of the one before. */
+struct longest {
+	uint64_t ever, now, before;
+	uint64_t second_ends;
+};
+
+static __attribute__((noinline)) void note_long_round(
+	struct dp_lcore_counters *counters, struct longest *longest, uint64_t now, uint64_t took
+)
+{
+	if (now >= longest->second_ends) {
+		longest->before = longest->now;
+		longest->now = 0;
+		longest->second_ends = now + rte_get_tsc_hz();
+	}
+	longest->now = sf_max64(longest->now, took);
+	longest->ever = sf_max64(longest->ever, took);
+	counters->longest_round_ns = cycles_in_ns(longest->ever);
+	counters->longest_recent_round_ns = cycles_in_ns(sf_max64(longest->now, longest->before));
+}
+
 int dp_lcore_run(void *argument)
 {
 	struct dp_lcore *lcore = argument;
 	uint64_t last = rte_rdtsc();
-	uint64_t longest = 0;
+	struct longest longest = {.second_ends = last};
 	/* Relaxed: a flag by itself. */
 	while (!__atomic_load_n(&lcore->node->finish, __ATOMIC_RELAXED)) {
 		unsigned work = dp_lcore_round(lcore);
@@ -505,11 +532,8 @@ int dp_lcore_run(void *argument)
 		lcore->counters->rounds++;
 		lcore->counters->busy_rounds += work > 0;
 		lcore->counters->work += work;
-		if (unlikely(now - last > longest)) {
-			longest = now - last;
-			lcore->counters->longest_round_ns =
-				(uint64_t)((double)longest * 1e9 / (double)rte_get_tsc_hz());
-		}
+		if (unlikely(now - last > longest.now || now >= longest.second_ends))
+			note_long_round(lcore->counters, &longest, now, now - last);
 		last = now;
 		dp_idle_round(&lcore->idle, work);
 	}

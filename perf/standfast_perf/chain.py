@@ -58,13 +58,16 @@ class Pair:
         for primary in (True, False):
             if ours:
                 program = os.path.join(build, "dataplane/standfast-dataplane")
-                command = [program, "-c", write_configuration(folder, primary)]
+                command = [program, "-c", self.configuration(folder, primary)]
             else:
                 program = os.path.join(build, "perf/chain/chain")
                 command = [program, "primary" if primary else "standby", folder, IDLE]
             log = os.path.join(folder, f"{'primary' if primary else 'standby'}.log")
             self.children.append(Child(command, log))
             self.wait_for_socket()
+
+    def configuration(self, folder, primary):
+        return write_configuration(folder, primary)
 
     def wait_for_socket(self):
         deadline = time.monotonic() + 20
@@ -79,11 +82,11 @@ class Pair:
 
     def move(self, cpus):
         """Every thread of each node to its CPU."""
-        for child, cpu in zip(self.children, cpus):
+        for child, cpu in zip(self.children, [*cpus, *cpus]):
             for thread in os.listdir(f"/proc/{child.process.pid}/task"):
                 os.sched_setaffinity(int(thread), {cpu})
 
-    def block(self, placement, outstanding, milliseconds):
+    def block(self, placement, outstanding, milliseconds, rest=True):
         """One load; its summary."""
         client, *nodes = placement
         self.move(nodes)
@@ -96,7 +99,8 @@ class Pair:
             ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
         )
-        self.rest(True)
+        if rest:
+            self.rest(True)
         if run.returncode != 0:
             raise RuntimeError(f"the load failed: {run.stderr[-500:]}")
         return json.loads(run.stdout)
@@ -126,15 +130,15 @@ def interleave(ours, chain, blocks, outstanding, milliseconds):
     return pairs
 
 
-def ratio(keys, name, by_place, field, say):
+def ratio(keys, name, by_place, field, say, wanted=WANTED):
     """Over all placements, and of each."""
     if len(by_place) > 1:
         for place, pairs in by_place.items():
-            one_ratio(keys, f"{name}.{place}", pairs, field, say)
-    one_ratio(keys, name, sum(by_place.values(), []), field, say)
+            one_ratio(keys, f"{name}.{place}", pairs, field, say, wanted)
+    one_ratio(keys, name, sum(by_place.values(), []), field, say, wanted)
 
 
-def one_ratio(keys, name, pairs, field, say):
+def one_ratio(keys, name, pairs, field, say, bounds):
     ratios = [ours[field] / chain[field] for ours, chain in pairs if chain[field] > 0]
     keys[name], keys[name + "_low"], keys[name + "_high"] = (
         round(value, 3) for value in median_interval(ratios)
@@ -142,7 +146,7 @@ def one_ratio(keys, name, pairs, field, say):
     ours, chain = median([p[0][field] for p in pairs]), median([p[1][field] for p in pairs])
     unit = "a second" if field == "rate" else "us"
     scale = 1 if field == "rate" else 1000
-    wanted = f"; wanted {WANTED[name]}" if name in WANTED else ""
+    wanted = f"; wanted {bounds[name]}" if name in bounds else ""
     say(
         f"{name:40} {keys[name]:6.2f}  ({keys[name + '_low']:.2f} to {keys[name + '_high']:.2f}"
         f"{wanted}; ours {ours / scale:.1f}, chain {chain / scale:.1f} {unit})"

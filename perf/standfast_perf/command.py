@@ -10,11 +10,13 @@ import time
 
 import chain
 import instructions
+import log
 from measure import hugepages, machine
 
-BENCHES = {"instructions": instructions.run, "chain": chain.run}
+BENCHES = {"instructions": instructions.run, "chain": chain.run, "log": log.run}
 PROGRAMS = (
-    "dataplane/standfast-dataplane", "perf/bench/standfast-bench", "perf/chain/chain",
+    "dataplane/standfast-dataplane", "control/standfast-control", "control/standfast",
+    "perf/bench/standfast-bench", "perf/chain/chain",
     "perf/count/count",
 )
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
