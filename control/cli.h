@@ -68,3 +68,6 @@ json_t *cli_counters_build(const struct dp_shm *shm);
 /* Of these the ones that say why something was not served, without the zeros:
  * {"ingress.bad_request": 3}, summed over the ingresses. */
 json_t *cli_rejected_build(const struct dp_shm *shm);
+/* The log: its state for status, as JSON and as a line. */
+json_t *cli_log_build(const struct dp_shm *shm);
+void cli_log_draw(const json_t *tree, FILE *to);

@@ -19,6 +19,10 @@ struct row {
 #define ROW_OF_worker(field) {#field, offsetof(struct dp_worker_counters, field)},
 #define ROW_OF_reply(field) {"replies_" #field, offsetof(struct dp_reply_counters, field)},
 #define ROW_OF_lcore(field) {#field, offsetof(struct dp_lcore_counters, field)},
+#define ROW_OF_log(field) {#field, offsetof(struct dp_shm_log, field)},
+#define LOG_COUNTERS(X) \
+	X(entries) X(groups) X(bytes) X(syncs) X(rotations) X(held_up) X(longest_sync_ns)
+ROWS(log_rows, LOG_COUNTERS, log)
 ROWS(ingress_rows, DP_INGRESS_COUNTERS, ingress)
 ROWS(sequencer_rows, DP_SEQUENCER_COUNTERS, sequencer)
 ROWS(worker_rows, DP_WORKER_COUNTERS, worker)
@@ -79,6 +83,9 @@ json_t *cli_counters_build(const struct dp_shm *shm)
 		add_rows(block, worker_rows, COUNT(worker_rows), &worker->counters);
 		add_rows(block, reply_rows, COUNT(reply_rows), &worker->replies);
 	}
+	json_t *log = json_object();
+	add_rows(log, log_rows, COUNT(log_rows), &shm->log);
+	json_object_set_new(tree, "log", log);
 	for (uint32_t i = 0; i < shm->lcores; i++)
 		add_rows(
 			block_of(tree, "lcore", i),

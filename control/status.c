@@ -140,6 +140,7 @@ static json_t *status_build(const struct dp_shm *shm)
 	json_object_set_new(arbiter, "reachable", json_null());
 	json_object_set_new(tree, "arbiter", arbiter);
 	json_object_set_new(tree, "last_change", change_build(status));
+	json_object_set_new(tree, "log", cli_log_build(shm));
 	json_object_set_new(tree, "rejected", cli_rejected_build(shm));
 	cli_set(tree, "sessions", dp_shm_load(&status->sessions));
 	cli_set_text(tree, "control", control_is_up(shm, now_ns) ? "up" : "down");
@@ -246,6 +247,7 @@ static void status_draw(const json_t *tree, FILE *to)
 		cli_get(tree, "sessions"),
 		cli_get_text(tree, "model"),
 		cli_get_text(tree, "ack"));
+	cli_log_draw(json_object_get(tree, "log"), to);
 	draw_rejected(tree, to);
 	fprintf(to, "arbiter    none\n");
 	fprintf(to, "control    %s\n", cli_get_text(tree, "control"));

@@ -58,7 +58,7 @@ class LoggingPair(chain.Pair):
         self.block(placement, 1, milliseconds, rest=False)
         counters = self.ask("a", "counters")
         self.rest(True)
-        return (counters["lcores"][0]["longest_recent_round_ns"],
+        return (counters["lcore.0"]["longest_recent_round_ns"],
                 counters["log"]["rotations"] > before)
 
 

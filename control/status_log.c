@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The log's part of `standfast status`: the same facts as JSON and as a line.
+ */
+#include "control/cli.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *io_name(uint64_t io)
+{
+	return io == CFG_IO_URING ? "io_uring" : io == CFG_IO_PWRITEV2 ? "pwritev2" : "none yet";
+}
+
+static const char *sync_name(uint64_t sync)
+{
+	static const char *const names[] = {"group", "interval", "none"};
+	return sync < 3 ? names[sync] : "unknown";
+}
+
+json_t *cli_log_build(const struct dp_shm *shm)
+{
+	const struct dp_shm_log *log = &shm->log;
+	json_t *tree = json_object();
+	json_object_set_new(tree, "enabled", json_boolean(shm->fill_bytes != 0));
+	if (shm->fill_bytes == 0)
+		return tree;
+	cli_set_text(tree, "sync", sync_name(dp_shm_load(&log->sync)));
+	cli_set_text(tree, "io", io_name(dp_shm_load(&log->io)));
+	json_object_set_new(tree, "direct", json_boolean(dp_shm_load(&log->direct) != 0));
+	cli_set(tree, "segment", dp_shm_load(&log->segment));
+	cli_set(tree, "written", dp_shm_load(&log->written));
+	cli_set(tree, "durable", dp_shm_load(&log->durable));
+	cli_set(tree, "failed", dp_shm_load(&log->failed));
+	json_object_set_new(tree, "full", json_boolean(dp_shm_load(&log->full) != 0));
+	return tree;
+}
+
+void cli_log_draw(const json_t *tree, FILE *to)
+{
+	if (!json_is_true(json_object_get(tree, "enabled"))) {
+		fprintf(to, "log        OFF (UNSAFE): nothing is kept on disk\n");
+		return;
+	}
+	fprintf(to,
+		"log        sync %s, %s%s, written %" PRIu64 ", durable %" PRIu64 "\n",
+		cli_get_text(tree, "sync"),
+		cli_get_text(tree, "io"),
+		json_is_true(json_object_get(tree, "direct")) ? " past the page cache" : "",
+		cli_get(tree, "written"),
+		cli_get(tree, "durable"));
+	if (cli_get(tree, "failed") != 0)
+		fprintf(to,
+			"LOG FAILED %s: this node no longer keeps anything\n",
+			strerror((int)cli_get(tree, "failed")));
+	if (json_is_true(json_object_get(tree, "full")))
+		fprintf(to, "DISK FULL  no segment can be prepared (log.reserve)\n");
+}
