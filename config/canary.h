@@ -6,19 +6,23 @@
  */
 #pragma once
 
-#define SF_CANARY_LIST(X)                               \
-	X(ACK_BEFORE_RECEIPT, "ack-before-receipt")     \
-	X(WRONG_WINDOW_EDGE, "wrong-window-edge")       \
-	X(RETRANSMIT_SKIPS_ONE, "retransmit-skips-one") \
-	X(REPEAT_APPLIED_TWICE, "repeat-applied-twice") \
-	X(REPEAT_OTHER_ASSET, "repeat-other-asset")     \
-	X(STALE_EPOCH_ACCEPTED, "stale-epoch-accepted") \
-	X(COMMIT_MOVES_BACK, "commit-moves-back")       \
-	X(STALE_SESSION_ACK, "stale-session-ack")       \
-	X(READ_WITHOUT_ECHO, "read-without-echo")       \
-	X(BLOCKED_COMMITS, "blocked-commits")           \
-	X(EMPTY_STANDBY_TAKEN, "empty-standby-taken")   \
-	X(HELD_OF_OTHER_LIFE, "held-of-other-life")
+#define SF_CANARY_LIST(X)                                   \
+	X(ACK_BEFORE_RECEIPT, "ack-before-receipt")         \
+	X(WRONG_WINDOW_EDGE, "wrong-window-edge")           \
+	X(RETRANSMIT_SKIPS_ONE, "retransmit-skips-one")     \
+	X(REPEAT_APPLIED_TWICE, "repeat-applied-twice")     \
+	X(REPEAT_OTHER_ASSET, "repeat-other-asset")         \
+	X(STALE_EPOCH_ACCEPTED, "stale-epoch-accepted")     \
+	X(COMMIT_MOVES_BACK, "commit-moves-back")           \
+	X(STALE_SESSION_ACK, "stale-session-ack")           \
+	X(READ_WITHOUT_ECHO, "read-without-echo")           \
+	X(BLOCKED_COMMITS, "blocked-commits")               \
+	X(EMPTY_STANDBY_TAKEN, "empty-standby-taken")       \
+	X(HELD_OF_OTHER_LIFE, "held-of-other-life")         \
+	X(MERGE_SKIPS_ONE, "merge-skips-one")               \
+	X(LONGER_STANDBY_IGNORED, "longer-standby-ignored") \
+	X(ACK_BEFORE_DURABLE, "ack-before-durable")         \
+	X(ROOM_WITHOUT_PEER, "room-without-peer")
 
 enum sf_canary {
 	SF_CANARY_NONE,

@@ -331,6 +331,8 @@ static int create_sequencer(struct dp_node *node, int received_ns_offset)
 		memset(&sequencer->peer_mac, 0xff, RTE_ETHER_ADDR_LEN);
 
 	rep_core_init(&sequencer->core, &config, held, now_ns);
+	if (settings->log.enabled != CFG_ON)
+		rep_core_start(&sequencer->core, &(struct rep_history){0}, now_ns);
 	rep_session_table_init(&sequencer->sessions, &limits, sessions);
 	rep_expiry_init(&sequencer->expiry, last_used, limits.max_sessions, now_ns);
 	sequencer->intake = (struct rep_intake){

@@ -200,6 +200,11 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 		dp_sequencer_send(sequencer);
 		if (submitted > 0)
 			record_sent(sequencer, submitted);
+		if (unlikely(update->store_count > 0)) {
+			/* A merge: nothing was submitted, and this came from the standby. */
+			dp_sequencer_store(sequencer);
+			append(sequencer);
+		}
 		sequencer->last_appended = sequencer->core.last_sequence;
 		publish(sequencer);
 		record_acknowledged(sequencer);

@@ -19,11 +19,11 @@ static const char *const reason_names[REP_REASONS][2] = {
 		{"peer_restarted", "the peer has restarted and is being greeted"},
 	[REP_REASON_CATCHING_UP] = {"catching_up", "the standby is being sent what it missed"},
 	[REP_REASON_PEER_LOST_MEMORY] =
-		{"peer_lost_memory",
-		 "the standby restarted empty and there is no log to refill it from"},
+		{"peer_lost_memory", "the standby restarted empty: its log is off or was lost"},
 	[REP_REASON_HISTORY_GONE] = {"history_gone", "what the standby misses has left the arena"},
 	[REP_REASON_OTHER_HISTORY] =
-		{"other_history", "the standby holds entries of another life of the primary"},
+		{"other_history",
+		 "the nodes hold different entries, neither is a part of the other"},
 	[REP_REASON_ROLE_CONFLICT] =
 		{"role_conflict", "both nodes are configured with the same role"},
 	[REP_REASON_CONFIG_MISMATCH] =
@@ -31,6 +31,10 @@ static const char *const reason_names[REP_REASONS][2] = {
 	[REP_REASON_EPOCH_MISMATCH] = {"epoch_mismatch", "the nodes are in different epochs"},
 	[REP_REASON_BAD_ENTRY] =
 		{"bad_entry", "an entry from the peer did not fit the session table"},
+	[REP_REASON_REPLAYING] = {"replaying", "the node's own log is being read"},
+	[REP_REASON_MERGING] =
+		{"merging", "what only the standby holds is being taken over from it"},
+	[REP_REASON_LOG_FAILED] = {"log_failed", "a write or sync of the log failed"},
 };
 
 const char *rep_reason_name(enum rep_reason reason)
@@ -61,7 +65,7 @@ void rep_core_init(
 	core->epoch = config->epoch;
 	core->held = memory;
 	core->mode = config->role == REP_PRIMARY ? REP_MODE_BLOCKED : REP_MODE_STANDBY;
-	core->reason = REP_REASON_START;
+	core->reason = REP_REASON_REPLAYING;
 	core->heard_ns = core->echo_ns = core->last_step_ns = now_ns;
 	core->last_sent_ns = core->last_hello_ns = now_ns;
 	core->last_stale_ns = now_ns;
@@ -76,6 +80,12 @@ uint32_t rep_core_room(const struct rep_core *core)
 	uint64_t floor = sf_min64(core->passed_sequence, core->acked);
 	uint64_t slots = core->config.slots - (core->last_sequence - floor);
 	uint64_t window = core->config.window - (core->last_sequence - core->acked);
+	/* What the standby's log does not hold yet must stay in our arena, in case the standby is
+	 * killed: its limit is a whole arena beyond that. */
+	uint64_t peer =
+		core->peer_limit > core->last_sequence ? core->peer_limit - core->last_sequence : 0;
+	if (core->config.has_log && !CANARY(ROOM_WITHOUT_PEER))
+		slots = sf_min64(slots, peer);
 	if (CANARY(WRONG_WINDOW_EDGE))
 		return core->config.slots + 1 - (uint32_t)(core->last_sequence - floor);
 	return (uint32_t)sf_min64(slots, window);
@@ -89,6 +99,10 @@ receive(struct rep_core *core,
 	uint64_t now_ns)
 {
 	const struct rep_header *header = frame->header;
+	if (!core->started) {
+		core->stats.dropped_not_started++;
+		return;
+	}
 	if (header->type == REP_FRAME_HELLO) {
 		rep_link_receive_hello(core, frame, now_ns);
 		return;
@@ -98,25 +112,28 @@ receive(struct rep_core *core,
 	bool primary = core->config.role == REP_PRIMARY;
 	core->stats.frames_taken++;
 	core->echo_due |= (header->flags & REP_FLAG_ECHO) != 0;
-	if (primary)
+	bool merging = core->merge_end != 0;
+	if (primary && !merging)
 		rep_window_acknowledge(core, header, now_ns);
 	else
 		core->known_position = sf_max64(core->known_position, header->position);
+	/* What the primary holds by now is lent no more: a late NAK must not find slots that have
+	 * been used again. */
+	if (!primary)
+		core->acked = sf_max64(core->acked, sf_min64(header->position, core->sent));
 
 	struct rep_nak nak;
 	switch (header->type) {
 	case REP_FRAME_DATA:
-		if (primary)
+		if (primary && !merging)
 			core->stats.dropped_wrong_role++;
 		else
 			rep_gather_data(core, frame, index, update);
 		break;
 	case REP_FRAME_NAK:
 		memcpy(&nak, frame->body, sizeof(nak));
-		if (primary)
-			rep_window_nak(core, &nak);
-		else
-			core->stats.dropped_wrong_role++;
+		/* A standby lends what it holds to a primary that merges. */
+		rep_window_nak(core, &nak);
 		break;
 	case REP_FRAME_GOODBYE:
 		rep_link_goodbye(core);
@@ -180,18 +197,27 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	CHECK(event->passed_sequence <= core->last_sequence);
 	core->passed_sequence = event->passed_sequence;
 	core->durable = event->durable;
-	core->last_sequence += event->submit_count;
 	if (event->submit_count > 0)
-		core->author_incarnation = core->config.incarnation;
+		rep_core_note(core, core->epoch, core->last_sequence + 1);
+	core->last_sequence += event->submit_count;
 
-	if (core->mode != REP_MODE_HALTED) {
+	if (core->mode != REP_MODE_HALTED && !core->started) {
+		core->stats.dropped_not_started += event->frame_count;
+		core->last_step_ns = now_ns;
+	} else if (core->mode != REP_MODE_HALTED) {
 		for (uint32_t i = 0; i < event->frame_count; i++)
 			receive(core, &event->frames[i], i, update, now_ns);
 		rep_link_judge(core, event->rx_drained, now_ns);
-		if (core->link_up && core->config.role == REP_PRIMARY) {
+		if (core->merge_end != 0) {
+			core->stats.entries_merged += core->last_sequence - last_before;
+			rep_merge_step(core, update, now_ns);
+		} else if (core->link_up && core->config.role == REP_PRIMARY) {
 			rep_window_send(core, update, now_ns);
 		} else if (core->link_up) {
+			rep_window_lend(core, update);
 			rep_gather_naks(core, update, now_ns);
+			core->ack_due |=
+				core->config.durable_acks && core->durable > core->told_durable;
 			/* Room that workers made after the last acknowledgement must not wait for a
 			 * heartbeat: the primary may stand still for it. */
 			uint64_t limit = core->passed_sequence + core->config.slots;
@@ -203,8 +229,12 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	/* inv. 8, inv. 10: only what the standby of this epoch and life has, and only PAIRED. */
 	if (core->config.role == REP_PRIMARY &&
 	    (core->mode == REP_MODE_PAIRED || CANARY(BLOCKED_COMMITS))) {
-		CHECK(CANARY(COMMIT_MOVES_BACK) || core->acked >= core->committed); /* inv. 3 */
-		core->committed = core->acked;
+		uint64_t safe = core->acked;
+		if (core->config.durable_acks && !CANARY(ACK_BEFORE_DURABLE))
+			safe = sf_min64(safe, core->peer_durable);
+		/* inv. 3: a standby that came back with less does not undo what was committed. */
+		if (CANARY(COMMIT_MOVES_BACK) || safe > core->committed)
+			core->committed = safe;
 	}
 	update->append.first = last_before + 1;
 	update->append.count = core->last_sequence - last_before;
@@ -217,13 +247,17 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 
 uint64_t rep_core_deadline_ns(const struct rep_core *core)
 {
-	if (core->mode == REP_MODE_HALTED)
+	if (core->mode == REP_MODE_HALTED || !core->started)
 		return UINT64_MAX;
+	/* Merged, and not yet judged level. */
+	if (core->reason == REP_REASON_MERGING && core->merge_end == 0)
+		return core->last_step_ns;
 	uint64_t due = rep_link_deadline_ns(core);
 	due = sf_min64(
 		due,
-		core->config.role == REP_PRIMARY ? rep_window_deadline_ns(core)
-						 : rep_gather_deadline_ns(core)
+		core->config.role == REP_PRIMARY && core->merge_end == 0
+			? rep_window_deadline_ns(core)
+			: rep_gather_deadline_ns(core)
 	);
 	return due;
 }
@@ -263,15 +297,17 @@ void rep_core_header(
 	core->last_sent_ns = now_ns;
 	core->sent_ns[core->frame_number % REP_SENT_TIMES] = now_ns;
 	core->told_limit = header->limit;
+	core->told_durable = header->durable;
 }
 
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 {
 	*hello = (struct rep_hello){
 		.last_sequence = core->last_sequence,
-		.author_incarnation = core->last_sequence > 0 ? core->author_incarnation : 0,
+		.arena_first = rep_core_oldest(core),
 		.config_digest = core->config.config_digest,
-		.last_epoch = core->epoch,
+		.last_epoch = rep_core_last_epoch(core),
+		.refusal = core->refusal,
 	};
 }
 

@@ -17,7 +17,9 @@
  * round-trip estimate of RFC 6298; acknowledgements are cumulative.
  *
  * In this version roles come from the configuration and never change: a primary that has lost its
- * standby is BLOCKED until the standby is back and level.
+ * standby is BLOCKED until the standby is back and level. A primary that restarted and holds less
+ * than its standby first takes the rest over from it (the merge of roles.md): the newer history, by
+ * the epoch of its last entry and then by length, is the one that is served (inv. 17).
  *
  * Limits: one owner (the sequencer's lcore). Sequences and frame numbers are u64 and never wrap.
  */
@@ -60,7 +62,10 @@ enum rep_reason {
 	REP_REASON_ROLE_CONFLICT,    /* both have the same role */
 	REP_REASON_CONFIG_MISMATCH,  /* settings that must be equal differ */
 	REP_REASON_EPOCH_MISMATCH,
-	REP_REASON_BAD_ENTRY, /* an entry from the peer does not fit the session table */
+	REP_REASON_BAD_ENTRY,  /* an entry from the peer does not fit the session table */
+	REP_REASON_REPLAYING,  /* not started: the node's own log is being read */
+	REP_REASON_MERGING,    /* the standby holds more than we do: taking that over first */
+	REP_REASON_LOG_FAILED, /* a write or sync of the log failed */
 	REP_REASONS,
 };
 const char *rep_reason_name(enum rep_reason reason);
@@ -80,6 +85,8 @@ struct rep_core_config {
 	uint64_t heartbeat_interval_ns;
 	uint32_t heartbeat_misses; /* detection window = interval x misses */
 	uint64_t retransmit_min_ns;
+	bool has_log;	   /* the pair comes back from its logs */
+	bool durable_acks; /* committed is what the standby's log holds, not only its memory */
 };
 
 /* Counters; grow only. */
@@ -99,13 +106,31 @@ struct rep_stats {
 	uint64_t dropped_no_link;
 	uint64_t dropped_bad_ack;    /* acknowledges what was never sent */
 	uint64_t dropped_wrong_role; /* DATA at a primary, NAK at a standby */
-	uint64_t own_gaps;	     /* our loop was late: suspicion restarted (R14) */
+	uint64_t dropped_not_started;
+	uint64_t entries_merged; /* of the standby's, by a primary that held less */
+	uint64_t own_gaps;	 /* our loop was late: suspicion restarted (R14) */
 	uint64_t times_blocked;
 };
 
 struct rep_range {
 	uint64_t first;
 	uint64_t count;
+};
+
+/* What a node holds when it starts. One author per epoch makes (epoch, sequence) the identity of an
+ * entry, so two histories are compared by their lineages: where each epoch began. */
+#define REP_MAX_LINEAGE 64
+struct rep_lineage {
+	uint32_t epoch;
+	uint32_t reserved;
+	uint64_t first_sequence;
+};
+struct rep_history {
+	uint64_t last_sequence; /* 0: empty */
+	uint64_t arena_first;	/* entries from here to last_sequence stand in the arena */
+	uint32_t epoch;		/* highest that the node has been in */
+	uint32_t lineage_count; /* newest; older epochs are forgotten */
+	struct rep_lineage lineage[REP_MAX_LINEAGE]; /* rising */
 };
 
 struct rep_core {
@@ -120,7 +145,11 @@ struct rep_core {
 	uint64_t committed;
 	uint64_t passed_sequence; /* local consumers are past these */
 	uint64_t durable;
-	uint64_t author_incarnation; /* of the entries held; 0: none */
+	bool started;
+	uint64_t arena_first; /* oldest entry that ever stood in this life's arena */
+	uint64_t arena_top;   /* newest that ever stood there, also if it is forgotten by now */
+	uint32_t lineage_count;
+	struct rep_lineage lineage[REP_MAX_LINEAGE]; /* of the entries held, rising */
 
 	/* Link session: both sides' lives are known and the histories fit. */
 	bool link_up;
@@ -146,6 +175,7 @@ struct rep_core {
 	uint64_t acked_ever;
 	uint64_t peer_durable;
 	uint64_t peer_limit;
+	uint64_t merge_end; /* BLOCKED until we hold what the standby holds; 0: no more than ours */
 	uint64_t progress_ns;
 	uint32_t tail_backoff;
 	uint32_t resend_count;
@@ -159,26 +189,12 @@ struct rep_core {
 
 	uint64_t nak_mark;   /* last_sequence when the gaps were last looked at */
 	uint64_t told_limit; /* the last that a frame of ours named */
-	uint64_t *held;	     /* bit per slot: entry is there, beyond a gap */
+	uint64_t told_durable;
+	uint8_t refusal; /* enum rep_reason: of the peer's history, for our HELLO */
+	uint64_t *held;	 /* bit per slot: entry is there, beyond a gap */
 
 	/* Due at the end of the step. */
 	bool ack_due, hello_due, stale_due, echo_due;
-};
-
-/* What a node holds when it starts. One author per epoch makes (epoch, sequence) the identity of an
- * entry, so two histories are compared by their lineages: where each epoch began. */
-#define REP_MAX_LINEAGE 64
-struct rep_lineage {
-	uint32_t epoch;
-	uint32_t reserved;
-	uint64_t first_sequence;
-};
-struct rep_history {
-	uint64_t last_sequence; /* 0: empty */
-	uint64_t arena_first;	/* entries from here to last_sequence stand in the arena */
-	uint32_t epoch;		/* highest that the node has been in */
-	uint32_t lineage_count; /* newest; older epochs are forgotten */
-	struct rep_lineage lineage[REP_MAX_LINEAGE]; /* rising */
 };
 
 struct rep_store {
@@ -218,10 +234,23 @@ struct rep_update {
 
 /* Bytes of memory behind rep_core_init (the bitmap of held entries). */
 uint64_t rep_core_memory_bytes(const struct rep_core_config *config);
-/* START with an empty history. memory is aligned to 8 and kept. */
+/* memory is aligned to 8 and kept. Until rep_core_start the core is BLOCKED or STANDBY for
+ * REP_REASON_REPLAYING: it sends nothing and takes nothing. */
 void rep_core_init(
 	struct rep_core *core, const struct rep_core_config *config, void *memory, uint64_t now_ns
 );
+/* START. config.epoch of a primary must be higher than history->epoch (inv. 7): it is raised to the
+ * next of the node's own otherwise. */
+void rep_core_start(struct rep_core *core, const struct rep_history *history, uint64_t now_ns);
+/* What the core holds now, as for a start. */
+void rep_core_history(const struct rep_core *core, struct rep_history *history);
+/* Whoever appends entries of the peer, or of the log, tells where an epoch begins. */
+void rep_core_begin_epoch(struct rep_core *core, uint32_t epoch, uint64_t first_sequence);
+static inline void rep_core_note(struct rep_core *core, uint32_t epoch, uint64_t sequence)
+{
+	if (core->lineage_count == 0 || core->lineage[core->lineage_count - 1].epoch != epoch)
+		rep_core_begin_epoch(core, epoch, sequence);
+}
 
 /* Sequences that a SUBMIT may take right now: 0 while not PAIRED. */
 uint32_t rep_core_room(const struct rep_core *core);

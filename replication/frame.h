@@ -66,11 +66,12 @@ STATIC_CHECK(offsetof(struct rep_header, position) == 56, "frame header");
 
 /* Body of HELLO: who am I, and what history do I hold? */
 struct rep_hello {
-	uint64_t last_sequence;
-	uint64_t author_incarnation; /* the primary's life that wrote my entries; 0: none held */
+	uint64_t last_sequence; /* 0: none held */
+	uint64_t arena_first;	/* from here on I can send what you miss */
 	uint64_t config_digest;
-	uint32_t last_epoch;
-	uint32_t reserved;
+	uint32_t last_epoch; /* of my newest entry */
+	uint8_t refusal;     /* enum rep_reason: why I do not take your history; 0: I do */
+	uint8_t reserved[3];
 };
 STATIC_CHECK(sizeof(struct rep_hello) == 32, "HELLO body");
 

@@ -39,9 +39,9 @@ static void store(struct rep_update *update, uint32_t frame, uint32_t skip, uint
 
 void rep_gather_restart(struct rep_core *core)
 {
-	CHECK(core->last_sequence == 0);
 	memset(core->held, 0, rep_core_memory_bytes(&core->config));
-	core->highest = 0;
+	core->highest = core->last_sequence;
+	core->known_position = core->last_sequence;
 	core->nak_due_ns = 0;
 }
 
@@ -95,6 +95,7 @@ void rep_gather_data(
 		if (seq > core->last_sequence + 1)
 			core->stats.entries_out_of_order += run - seq;
 		core->highest = sf_max64(core->highest, run - 1);
+		core->arena_top = sf_max64(core->arena_top, core->highest);
 		seq = run;
 	}
 	close_gap(core);

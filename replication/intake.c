@@ -181,6 +181,10 @@ uint32_t rep_intake_follow(
 	uint32_t followed = rep_session_apply_run(
 		intake->sessions, &intake->arena, first, count, details, fault
 	);
+	for (uint32_t i = 0; i < followed; i++)
+		rep_core_note(
+			intake->core, rep_arena_entry(&intake->arena, first + i)->epoch, first + i
+		);
 	if (followed > 0)
 		mark(intake, first + followed - 1);
 	return followed;

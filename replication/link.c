@@ -22,6 +22,7 @@ static void drop_link(struct rep_core *core, enum rep_reason reason)
 {
 	core->link_up = false;
 	core->resend_count = 0;
+	core->merge_end = 0;
 	core->nak_due_ns = 0;
 	core->hole_named = false;
 	wait_for(core, reason);
@@ -92,45 +93,62 @@ static void meet(struct rep_core *core, uint64_t incarnation)
 	drop_link(core, again ? REP_REASON_PEER_RESTARTED : REP_REASON_START);
 }
 
-/* Does the history of a standby fit ours? */
-static enum rep_reason judge_standby(const struct rep_core *core, const struct rep_hello *hello)
+static enum rep_reason
+judge_hello(struct rep_core *core, const struct rep_header *header, const struct rep_hello *hello)
 {
-	if (hello->last_sequence == 0)
-		return core->acked_ever > 0 && !CANARY(EMPTY_STANDBY_TAKEN)
-			       ? REP_REASON_PEER_LOST_MEMORY
-			       : REP_REASON_NONE;
-	/* One author per epoch makes (epoch, sequence) the identity of an entry. */
-	if (hello->author_incarnation != core->config.incarnation ||
-	    hello->last_sequence > core->last_sequence)
-		return REP_REASON_OTHER_HISTORY;
-	if (core->last_sequence - hello->last_sequence > core->config.slots)
-		return REP_REASON_HISTORY_GONE;
-	return REP_REASON_NONE;
-}
-
-static enum rep_reason judge_hello(
-	const struct rep_core *core, const struct rep_header *header, const struct rep_hello *hello
-)
-{
+	bool primary = core->config.role == REP_PRIMARY;
 	bool peer_is_primary = header->flags & REP_FLAG_PRIMARY;
-	if (peer_is_primary == (core->config.role == REP_PRIMARY))
+	core->refusal = REP_REASON_NONE;
+	if (peer_is_primary == primary)
 		return REP_REASON_ROLE_CONFLICT;
 	if (hello->config_digest != core->config.config_digest)
 		return REP_REASON_CONFIG_MISMATCH;
-	/* Who holds nothing is bound to nobody, whatever life of the primary it has met before: it
-	 * follows any higher epoch. */
+	/* A standby that acknowledged entries of this life and now holds nothing has lost its disk,
+	 * or has none: that is for people to look at, also when we could send it everything. */
+	if (primary && !core->config.has_log && hello->last_sequence == 0 && core->acked_ever > 0 &&
+	    !CANARY(EMPTY_STANDBY_TAKEN))
+		return REP_REASON_PEER_LOST_MEMORY;
+	core->refusal = rep_history_judge(core, hello);
+	if (core->refusal != REP_REASON_NONE)
+		return core->refusal;
+	if (hello->refusal != REP_REASON_NONE && hello->refusal < REP_REASONS)
+		return hello->refusal;
+	/* The primary's epoch is the newer one, and a standby whose history fits takes it over. */
+	if (primary)
+		return header->epoch == core->epoch  ? REP_REASON_NONE
+		       : header->epoch < core->epoch ? REP_REASON_START
+						     : REP_REASON_EPOCH_MISMATCH;
+	return header->epoch < core->epoch ? REP_REASON_EPOCH_MISMATCH : REP_REASON_NONE;
+}
+
+/* Both lives are known and the histories fit. */
+static void
+link_up(struct rep_core *core,
+	const struct rep_header *header,
+	const struct rep_hello *hello,
+	uint64_t now_ns)
+{
+	uint64_t common = sf_min64(hello->last_sequence, core->last_sequence);
+	core->link_up = true;
+	core->heard_ns = now_ns;
+	core->echo_ns = now_ns;
+	core->hello_due = true;
+	core->peer_limit = header->limit;
+	core->peer_durable = header->durable;
 	if (core->config.role == REP_PRIMARY) {
-		enum rep_reason fault = judge_standby(core, hello);
-		if (fault != REP_REASON_NONE || header->epoch == core->epoch)
-			return fault;
-		bool follows = header->epoch < core->epoch && hello->last_sequence == 0;
-		return follows ? REP_REASON_START : REP_REASON_EPOCH_MISMATCH;
+		rep_window_restart(core, common, now_ns);
+		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
+		if (rep_history_peer_is_newer(core, hello) && !CANARY(LONGER_STANDBY_IGNORED)) {
+			rep_gather_restart(core);
+			rep_merge_begin(core, hello->last_sequence, now_ns);
+		}
+		return;
 	}
-	if (core->last_sequence > 0 && core->author_incarnation != header->source_incarnation)
-		return REP_REASON_OTHER_HISTORY;
-	if (header->epoch < core->epoch || (header->epoch > core->epoch && core->last_sequence > 0))
-		return REP_REASON_EPOCH_MISMATCH;
-	return REP_REASON_NONE;
+	/* What a primary that holds less may ask for. */
+	core->acked = common;
+	core->sent = core->last_sequence;
+	core->known_position = sf_max64(core->last_sequence, hello->last_sequence);
+	rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 }
 
 void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
@@ -162,28 +180,15 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 			wait_for(core, fault);
 		return;
 	}
-	if (core->config.role == REP_STANDBY)
+	if (core->config.role == REP_STANDBY && core->epoch != header->epoch) {
+		/* What waits beyond a gap is an earlier author's: it may never have been told to
+		 * anybody. */
+		if (!CANARY(HELD_OF_OTHER_LIFE))
+			rep_gather_restart(core);
 		core->epoch = header->epoch;
-	if (core->link_up || header->destination_incarnation != core->config.incarnation)
-		return;
-
-	core->link_up = true;
-	core->heard_ns = now_ns;
-	core->echo_ns = now_ns;
-	core->hello_due = true;
-	if (core->config.role == REP_PRIMARY) {
-		core->peer_limit = header->limit;
-		rep_window_restart(core, hello.last_sequence, now_ns);
-		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
-	} else {
-		if (core->author_incarnation != header->source_incarnation) {
-			if (!CANARY(HELD_OF_OTHER_LIFE))
-				rep_gather_restart(core);
-			core->author_incarnation = header->source_incarnation;
-		}
-		core->known_position = header->position;
-		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 	}
+	if (!core->link_up && header->destination_incarnation == core->config.incarnation)
+		link_up(core, header, &hello, now_ns);
 }
 
 bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
@@ -266,6 +271,8 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 				REP_MODE_BLOCKED,
 				mute ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
 			);
+	} else if (core->merge_end != 0) {
+		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_MERGING);
 	} else if (core->mode == REP_MODE_BLOCKED) {
 		bool level = core->acked == core->last_sequence;
 		rep_core_set_mode(

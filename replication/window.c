@@ -8,7 +8,8 @@
 
 void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
 {
-	core->acked = sf_max64(core->acked, from);
+	/* A standby that restarted may hold less than it acknowledged in its former life. */
+	core->acked = from;
 	core->acked_ever = sf_max64(core->acked_ever, core->acked);
 	core->sent = core->acked;
 	core->resend_count = 0;
@@ -136,6 +137,13 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 		core->stats.entries_sent += count;
 		core->sent += count;
 	}
+}
+
+void rep_window_lend(struct rep_core *core, struct rep_update *update)
+{
+	uint64_t budget = REP_CHUNK_ENTRIES;
+	if (core->resend_count > 0)
+		send_resends(core, update, &budget);
 }
 
 uint64_t rep_window_deadline_ns(const struct rep_core *core)

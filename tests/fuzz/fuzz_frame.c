@@ -44,6 +44,7 @@ static void start(int role)
 		.retransmit_min_ns = 200000,
 	};
 	rep_core_init(&cores[role], &config, held[role], 0);
+	rep_core_start(&cores[role], &(struct rep_history){0}, 0);
 }
 
 /* Makes the CRCs of the entries and of the frame right, as far as its lengths make sense. */

@@ -34,6 +34,7 @@ void sim_ledger_start(struct sim *sim)
 		.max_answer_bytes = 256,
 	};
 	ledger->count = ledger->open_sessions = ledger->committed = 0;
+	ledger->epoch = 0;
 	memset(ledger->assets, 0, sizeof(ledger->assets));
 	memset(ledger->set, 0, sizeof(ledger->set));
 	memset(&ledger->facts[0], 0, sizeof(ledger->facts[0]));
@@ -48,7 +49,8 @@ void sim_ledger_start(struct sim *sim)
 struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id)
 {
 	uint64_t sequence = client_id & 0xffffffffffffull;
-	if (sequence == 0 || sequence > ledger->count || client_id >> 48 != ledger->epoch)
+	if (sequence == 0 || sequence > ledger->count ||
+	    client_id >> 48 != ledger->facts[sequence].epoch)
 		return NULL;
 	struct sim_fact *fact = &ledger->facts[sequence];
 	return fact->kind == REP_ENTRY_OPEN ? fact : NULL;
@@ -155,7 +157,7 @@ static void extend_session(struct sim *sim, struct sim_fact *fact)
 {
 	struct sim_ledger *ledger = &sim->ledger;
 	if (fact->kind == REP_ENTRY_OPEN) {
-		uint64_t id = (uint64_t)ledger->epoch << 48 | ledger->count;
+		uint64_t id = (uint64_t)fact->epoch << 48 | ledger->count;
 		SIM_REQUIRE(sim, fact->client_id == id, "entry %lu: odd clientId", ledger->count);
 		fact->session_open = true;
 		fact->session_first = 1;
@@ -217,6 +219,7 @@ static void extend_history(struct sim *sim, const struct rep_entry *entry, uint6
 	SIM_REQUIRE(sim, ledger->count < SIM_MAX_HISTORY, "simulator: history too long");
 	struct sim_fact *fact = &ledger->facts[++ledger->count];
 	*fact = (struct sim_fact){
+		.epoch = entry->epoch,
 		.hash = hash,
 		.client_id = entry->client_id,
 		.request_seq = entry->request_seq,
@@ -234,11 +237,14 @@ static void extend_history(struct sim *sim, const struct rep_entry *entry, uint6
 	);
 	SIM_REQUIRE(
 		sim,
-		entry->epoch == ledger->epoch,
-		"entry %lu: of epoch %u",
+		entry->epoch >= ledger->epoch,
+		"entry %lu: of epoch %u after %u (inv. 5)",
 		ledger->count,
-		entry->epoch
+		entry->epoch,
+		ledger->epoch
 	);
+	ledger->epoch = entry->epoch;
+	memcpy(ledger->entries[ledger->count], entry, rep_entry_bytes(entry->payload_bytes));
 	if (fact->kind == REP_ENTRY_UPDATE)
 		extend_update(sim, fact, entry);
 	else
@@ -316,20 +322,13 @@ void sim_check_taken(struct sim *sim, const struct sim_node *node)
 {
 	uint64_t sequence = node->core.last_sequence + node->intake.pending;
 	const struct rep_entry *entry = rep_arena_entry(&node->intake.arena, sequence);
-	/* A primary that restarted may begin a history anew only with a standby that holds nothing
-	 * of the old one. */
-	if (sim->primary_empty) {
-		SIM_REQUIRE(
-			sim,
-			sim->nodes[1].history_count == 0,
-			"a restarted primary sequences, but the standby holds %lu entries (inv. 2)",
-			sim->nodes[1].history_count
-		);
-		sim->primary_empty = false;
-		sim_ledger_start(sim);
-	}
-	if (sim->ledger.count == 0)
-		sim->ledger.epoch = SIM_EPOCH + 2 * sim->nodes[0].life;
+	SIM_REQUIRE(
+		sim,
+		entry->epoch == SIM_EPOCH + 2 * node->life,
+		"entry %lu: sequenced in epoch %u (inv. 7)",
+		sequence,
+		entry->epoch
+	);
 	sim_check_slot(sim, node, sequence);
 	SIM_REQUIRE(
 		sim,
@@ -390,24 +389,71 @@ void sim_check_step(struct sim *sim, struct sim_node *node)
 		);
 		return;
 	}
-	sim->ledger.committed = core->committed;
+	sim->ledger.committed = sf_max64(sim->ledger.committed, core->committed);
 	/* inv. 8: only what the life of the standby that we are paired with really had. */
 	uint64_t there = 0;
 	for (uint32_t life = 0; life <= standby->life; life++)
 		if (standby->incarnations[life] == core->peer_incarnation) {
 			there = standby->lengths[life];
-			sim->memory_lost |= life < standby->life || !standby->running;
+			sim->memory_lost |=
+				!sim->plan.log && (life < standby->life || !standby->running);
 		}
 	SIM_REQUIRE(
 		sim,
 		core->committed <= there,
-		"node 0: committed %lu, but the standby had %lu (inv. 8)",
+		"node 0: committed %lu, but the standby had %lu (inv. 8), peer life %lu",
 		core->committed,
-		there
+		there,
+		core->peer_incarnation
 	);
 	SIM_REQUIRE(
 		sim, core->mode == REP_MODE_PAIRED, "node 0: commits while not PAIRED (inv. 10)"
 	);
+}
+
+/* The history ends with its first `count` entries: what came after is nowhere any more. */
+static void cut_history(struct sim *sim, uint64_t count)
+{
+	static uint8_t entries[SIM_MAX_HISTORY + 1][SIM_MAX_ENTRY];
+	uint64_t committed = sim->ledger.committed;
+	memcpy(entries, sim->ledger.entries, sizeof(entries[0]) * (count + 1));
+	sim->counts[SIM_COUNT_CUT_OFF] += sim->ledger.count - count;
+	sim_ledger_start(sim);
+	for (uint64_t seq = 1; seq <= count; seq++) {
+		const struct rep_entry *entry = (const struct rep_entry *)entries[seq];
+		extend_history(
+			sim, entry, hash_bytes(entry, rep_entry_bytes(entry->payload_bytes))
+		);
+	}
+	sim->ledger.committed = sf_min64(committed, count);
+}
+
+void sim_check_paired(struct sim *sim, const struct sim_node *node)
+{
+	uint64_t held = node->core.last_sequence;
+	uint64_t synced = sf_max64(sim->nodes[0].disk.durable, sim->nodes[1].disk.durable);
+	sim->primary_empty = false;
+	if (held == sim->ledger.count) {
+		sim->exposed = false;
+		return;
+	}
+	SIM_REQUIRE(sim, held < sim->ledger.count, "PAIRED with %lu unknown entries", held);
+	if (held < sim->ledger.committed) {
+		SIM_REQUIRE(
+			sim,
+			sim->exposed && !sim->plan.durable_acks && held >= synced,
+			"PAIRED at %lu, but %lu were acknowledged, and %lu were on a disk (inv. 1, "
+			"34)",
+			held,
+			sim->ledger.committed,
+			synced
+		);
+		sim_count(sim, SIM_COUNT_EXCUSED);
+		sim->over = true;
+		return;
+	}
+	sim->exposed = false;
+	cut_history(sim, held);
 }
 
 /* --- Digests and the end --- */
@@ -444,19 +490,21 @@ void sim_check_end(struct sim *sim)
 		0
 	);
 	if (sim->primary_empty) {
+		/* It takes over what the standby's arena still holds from the beginning. */
 		sim_count(sim, SIM_COUNT_PRIMARY_LOST);
 		SIM_REQUIRE(
 			sim,
-			standby->history_count == 0 || (core->mode == REP_MODE_BLOCKED &&
-							core->reason == REP_REASON_OTHER_HISTORY),
+			sf_max64(standby->history_count, standby->core.arena_top) >
+					sim->plan.slots[1] &&
+				core->mode == REP_MODE_BLOCKED &&
+				core->reason == REP_REASON_HISTORY_GONE,
 			"the primary lost its memory, but is %u, %s",
 			core->mode,
 			rep_reason_name(core->reason)
 		);
-		if (standby->history_count > 0)
-			return;
+		return;
 	}
-	bool may_have_lost = standby->life > 0 && core->acked_ever > 0;
+	bool may_have_lost = !sim->plan.log && standby->life > 0 && core->acked_ever > 0;
 	if (sim->memory_lost || (may_have_lost && core->mode != REP_MODE_PAIRED)) {
 		SIM_REQUIRE(
 			sim,

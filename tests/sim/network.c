@@ -323,6 +323,9 @@ void sim_network_inject(struct sim *sim, uint32_t to)
 		break;
 	case FORGE_SOURCE_OLDER:
 		header->source_incarnation -= sim_between(random, 1, 5);
+		/* An earlier life may have greeted an earlier one of ours, never this one. */
+		if (header->type == REP_FRAME_HELLO)
+			header->destination_incarnation -= 1;
 		break;
 	case FORGE_DESTINATION_OLDER:
 		header->destination_incarnation -= sim_between(random, 1, 5);

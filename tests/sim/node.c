@@ -66,6 +66,8 @@ void sim_node_start(struct sim *sim, uint32_t id)
 		.heartbeat_interval_ns = plan->interval_ns,
 		.heartbeat_misses = plan->misses,
 		.retransmit_min_ns = plan->retransmit_min_ns,
+		.durable_acks = plan->durable_acks,
+		.has_log = plan->log,
 	};
 	struct rep_session_limits limits = {
 		.max_sessions = plan->max_sessions,
@@ -92,6 +94,12 @@ void sim_node_start(struct sim *sim, uint32_t id)
 			},
 	};
 	start_workers(sim, node);
+	struct rep_history history = {0};
+	if (plan->log && node->life > 0) {
+		sim_disk_replay(sim, node, &history);
+		sim_count(sim, SIM_COUNT_REPLAYED);
+	}
+	rep_core_start(&node->core, &history, sim->now_ns);
 	sim_note(sim, SIM_NOTE_START, id, node->life, config.incarnation, 0);
 	sim_node_wake(sim, id, sim->now_ns);
 }
@@ -471,7 +479,8 @@ store(struct sim *sim,
 static void
 append(struct sim *sim, struct sim_node *node, const struct rep_update *update, struct batch *batch)
 {
-	bool primary = node->core.config.role == REP_PRIMARY;
+	/* A primary that merges submits nothing. */
+	bool own = node->core.config.role == REP_PRIMARY && node->intake.pending > 0;
 	SIM_REQUIRE(
 		sim,
 		update->append.count == 0 || update->append.first == node->history_count + 1,
@@ -484,7 +493,7 @@ append(struct sim *sim, struct sim_node *node, const struct rep_update *update, 
 		uint64_t sequence = update->append.first + i;
 		const struct rep_entry *entry = rep_arena_entry(&node->intake.arena, sequence);
 		struct sim_item item = {.kind = SIM_CLOSE, .client = UINT8_MAX};
-		if (primary) {
+		if (own) {
 			item = batch->entries[i];
 		} else {
 			struct rep_verdict_detail detail;
@@ -536,6 +545,7 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 	sim->steps++;
 	uint32_t frame_count = take_frames(sim, node, frames, indexes);
 	take_requests(sim, node, &batch);
+	sim_disk_step(sim, node);
 	bool reads = false;
 	for (uint32_t i = 0; i < batch.side_count; i++)
 		reads |= batch.sides[i].kind == SIM_READ;
@@ -546,8 +556,8 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 		.frame_count = frame_count,
 		.rx_drained = node->rx_head == node->rx_tail,
 		.reads = reads,
-		.passed_sequence = sim_workers_passed(node),
-		.durable = 0,
+		.passed_sequence = sf_min64(sim_workers_passed(node), sim_disk_passed(sim, node)),
+		.durable = node->disk.durable,
 	};
 	rep_core_step(&node->core, &event, &update);
 	if (update.mode_changed)
@@ -563,7 +573,12 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 		store(sim, node, &update.store[i], &frames[update.store[i].frame]);
 	for (uint32_t i = 0; i < frame_count; i++)
 		sim_frame_release(sim, indexes[i]);
+	if (update.mode_changed && node->core.mode == REP_MODE_PAIRED && id == 0)
+		sim_check_paired(sim, node);
+	if (sim->over)
+		return;
 	append(sim, node, &update, &batch);
+	sim_disk_step(sim, node);
 	node->confirmed_frame = update.confirmed_frame;
 	sim_check_step(sim, node);
 	send_frames(sim, node, &update);
@@ -575,7 +590,8 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 		sim_node_wake(sim, id, sim->now_ns + 1000);
 	/* A dataplane polls all the time; here a poll that would only find progress is made once.
 	 */
-	if (sim_workers_passed(node) > node->core.passed_sequence)
+	uint64_t passed = sf_min64(sim_workers_passed(node), sim_disk_passed(sim, node));
+	if (passed > node->core.passed_sequence || node->disk.durable > node->core.durable)
 		sim_node_wake(sim, id, sim->now_ns + 2000);
 	uint64_t deadline_ns = rep_core_deadline_ns(&node->core);
 	if (deadline_ns != UINT64_MAX)

@@ -33,7 +33,7 @@
 #define SIM_MAX_MTU 1500
 #define SIM_MAX_ENTRY (REP_ENTRY_HEADER_BYTES + SIM_MAX_PAYLOAD)
 #define SIM_MAX_HISTORY 4096
-#define SIM_MAX_LIVES 4
+#define SIM_MAX_LIVES 6
 #define SIM_FRAMES 2048	  /* in flight and in receive queues */
 #define SIM_MESSAGES 2048 /* of clients, in flight and queued */
 #define SIM_EVENTS 16384
@@ -100,6 +100,10 @@ struct sim_plan {
 	uint32_t retry_ns_factor;
 	uint64_t think_ns;
 	uint64_t faults_end_ns, liveness_ns;
+	bool log;	   /* the nodes have one, and come back from it */
+	bool durable_acks; /* with a log only */
+	bool power;	   /* a node that is killed loses what was not durable */
+	uint64_t sync_ns;
 };
 
 /* --- Events and what they carry --- */
@@ -180,6 +184,13 @@ struct sim_worker {
 	struct sim_item held[SIM_WORKER_ITEMS]; /* executed, not answered yet */
 };
 
+/* disk.c */
+struct sim_disk {
+	uint64_t written, durable;
+	uint64_t busy_until_ns; /* 0: nothing is on its way */
+	_Alignas(8) uint8_t entries[SIM_MAX_HISTORY + 1][SIM_MAX_ENTRY];
+};
+
 struct sim_node {
 	uint32_t id;
 	bool running;
@@ -207,6 +218,7 @@ struct sim_node {
 	uint64_t frame_heard; /* highest number of a frame that this node decoded, in any life */
 	bool answered_poll;
 
+	struct sim_disk disk;
 	uint64_t last_used_ns[SIM_MAX_SESSIONS];
 	uint64_t core_memory[SIM_MAX_SLOTS / 64 + 1];
 	_Alignas(64) uint8_t session_memory[16384];
@@ -243,6 +255,7 @@ struct sim_client {
 
 /* What the checkers know about one entry of the one history. */
 struct sim_fact {
+	uint32_t epoch;
 	uint64_t hash; /* of all its bytes */
 	uint64_t client_id, request_seq, first_incomplete_seq, asset_id;
 	uint64_t timestamp_ns;
@@ -267,12 +280,13 @@ struct sim_asset {
 #define SIM_SET_SLOTS 8192
 
 struct sim_ledger {
-	uint32_t epoch;	    /* of the primary's life that writes it */
+	uint32_t epoch;	    /* of its newest entry */
 	uint64_t count;	    /* entries in the history */
 	uint64_t committed; /* of them, by the primary */
 	uint64_t open_sessions;
 	struct sim_fact facts[SIM_MAX_HISTORY + 1];
 	struct sim_asset assets[SIM_MAX_ASSETS];
+	_Alignas(8) uint8_t entries[SIM_MAX_HISTORY + 1][SIM_MAX_ENTRY];
 	uint64_t set[SIM_SET_SLOTS]; /* of (client, requestSeq): the sequence that applied it */
 	struct rep_session_table sessions;
 	struct dp_shard shard;
@@ -282,25 +296,29 @@ struct sim_ledger {
 
 /* --- What a run exercised: a checker that never meets its case proves nothing --- */
 
-#define SIM_COUNT_LIST(X)                \
-	X(UPDATES, "updates answered")   \
-	X(REPEATS, "repeats answered")   \
-	X(READS, "reads answered")       \
-	X(FORGOTTEN, "forgotten")        \
-	X(OVERLOADED, "overloaded")      \
-	X(BUSY, "busy")                  \
-	X(NOT_PRIMARY, "not primary")    \
-	X(GONE, "answers gone")          \
-	X(CLOSED, "sessions closed")     \
-	X(RESENT, "entries resent")      \
-	X(OUT_OF_ORDER, "out of order")  \
-	X(BLOCKED, "times blocked")      \
-	X(DAMAGED, "damaged frames")     \
-	X(INJECTED, "injected frames")   \
-	X(REUSED, "slots reused")        \
-	X(DIGESTS, "digests compared")   \
-	X(MEMORY_LOST, "memory lost")    \
-	X(PRIMARY_LOST, "primary empty") \
+#define SIM_COUNT_LIST(X)                         \
+	X(UPDATES, "updates answered")            \
+	X(REPEATS, "repeats answered")            \
+	X(READS, "reads answered")                \
+	X(FORGOTTEN, "forgotten")                 \
+	X(OVERLOADED, "overloaded")               \
+	X(BUSY, "busy")                           \
+	X(NOT_PRIMARY, "not primary")             \
+	X(GONE, "answers gone")                   \
+	X(CLOSED, "sessions closed")              \
+	X(RESENT, "entries resent")               \
+	X(OUT_OF_ORDER, "out of order")           \
+	X(BLOCKED, "times blocked")               \
+	X(DAMAGED, "damaged frames")              \
+	X(INJECTED, "injected frames")            \
+	X(REUSED, "slots reused")                 \
+	X(DIGESTS, "digests compared")            \
+	X(MEMORY_LOST, "memory lost")             \
+	X(PRIMARY_LOST, "primary empty")          \
+	X(REPLAYED, "replays")                    \
+	X(MERGED, "entries merged")               \
+	X(CUT_OFF, "unacknowledged entries gone") \
+	X(EXCUSED, "excused losses")              \
 	X(RECOVERED, "runs recovered")
 
 enum sim_count {
@@ -316,6 +334,8 @@ enum sim_count {
 	X(ANSWERS_EARLY, "worker-answers-early")         \
 	X(READS_UNCOMMITTED, "worker-reads-uncommitted") \
 	X(SKIPS_ENTRY, "worker-skips-entry")             \
+	X(DURABLE_EARLY, "durable-before-sync")          \
+	X(PASSES_UNLOGGED, "slot-reused-before-logged")  \
 	X(APPLIES_TWICE, "worker-applies-twice")         \
 	X(PASSES_EARLY, "worker-passes-early")           \
 	X(REPEAT_AS_FIRST, "repeat-as-first")            \
@@ -403,7 +423,9 @@ struct sim {
 	struct sim_ledger ledger;
 	struct sim_random fault_random, client_net_random;
 	uint32_t operations_left;
-	bool primary_empty; /* the primary restarted, and has sequenced nothing since */
+	bool primary_empty; /* the primary restarted without a log, and was not PAIRED since */
+	bool exposed;	    /* acknowledged entries were in no memory and, maybe, on no disk */
+	bool over;	    /* what was exposed is lost: the run ends here, and is counted */
 	bool memory_lost;   /* the standby restarted although something had been committed */
 
 	uint32_t event_count, event_order;
@@ -423,6 +445,15 @@ struct sim {
 	jmp_buf failed;
 	char failure[512];
 };
+
+/* --- disk.c --- */
+void sim_disk_reset(struct sim_node *node);
+/* What was under way may be done; what was appended since begins. */
+void sim_disk_step(struct sim *sim, struct sim_node *node);
+uint64_t sim_disk_passed(const struct sim *sim, const struct sim_node *node);
+void sim_disk_kill(struct sim *sim, struct sim_node *node);
+/* Fills the node's empty memory from its disk. */
+void sim_disk_replay(struct sim *sim, struct sim_node *node, struct rep_history *history);
 
 /* --- sim.c, run.c --- */
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
@@ -499,6 +530,8 @@ bool sim_clients_done(const struct sim *sim);
 
 /* --- checker.c, answers.c --- */
 void sim_ledger_start(struct sim *sim);
+/* The primary is PAIRED, and this is what both hold: what was sequenced beyond is gone. */
+void sim_check_paired(struct sim *sim, const struct sim_node *node);
 /* The opening entry of a session, by the place that its clientId names; NULL: there is none. */
 struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id);
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);

@@ -56,7 +56,7 @@ execute(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struc
 		if (SIM_CANARY(APPLIES_TWICE) && item->sequence % 16 == 0)
 			dp_shard_apply(&worker->shard, entry, item->session);
 	}
-	if (!primary || item->kind == SIM_CLOSE)
+	if (item->client == UINT8_MAX || item->kind == SIM_CLOSE)
 		return;
 	SIM_REQUIRE(
 		sim,

@@ -80,6 +80,7 @@ void pair_boot(struct pair *pair, int who)
 	assert_true(rep_core_memory_bytes(&node->config) <= sizeof(node->memory));
 	memset(node->arena_memory, 0, sizeof(node->arena_memory));
 	rep_core_init(&node->core, &node->config, node->memory, pair->now_ns);
+	rep_core_start(&node->core, &(struct rep_history){0}, pair->now_ns);
 	node->passed = node->committed = node->confirmed_frame = 0;
 	node->passed_is_held = node->undrained = node->paused = node->reads = false;
 	node->mode = node->core.mode;
@@ -249,7 +250,7 @@ static void append(struct pair *pair, int who, const struct rep_range *range)
 		assert_int_equal(rep_entry_crc(entry), entry->crc);
 		/* inv. 4: one content per place, whoever holds it. */
 		if (node->config.role == REP_STANDBY &&
-		    node->core.author_incarnation == pair->nodes[!who].config.incarnation) {
+		    entry->epoch == pair->nodes[!who].core.epoch) {
 			assert_true(seq <= pair->history_count);
 			assert_int_equal(entry->crc, pair->history[seq]);
 		}

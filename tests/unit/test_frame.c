@@ -156,7 +156,7 @@ static void decode_when_hello_or_nak_then_body_comes_back(void **state)
 	assert_int_equal(nak.count, 3);
 
 	struct rep_hello hello = {
-		.last_sequence = 9, .author_incarnation = 3, .config_digest = 77, .last_epoch = 7};
+		.last_sequence = 9, .arena_first = 3, .config_digest = 77, .last_epoch = 7};
 	fill_header(&sample, REP_FRAME_HELLO);
 	memcpy(sample.data + REP_FRAME_HEADER_BYTES, &hello, sizeof(hello));
 	seal(&sample, sizeof(hello));

@@ -98,6 +98,7 @@ static void start(struct fixture *f, bool paired, uint32_t max_sessions)
 	assert_non_null(f->table_memory);
 	rep_session_table_init(&f->sessions, &limits, f->table_memory);
 	rep_core_init(&f->core, &config, f->held, f->now_ns);
+	rep_core_start(&f->core, &(struct rep_history){0}, f->now_ns);
 	assert_true(rep_arena_stride(MAX_PAYLOAD) <= 128);
 	f->intake = (struct rep_intake){
 		.core = &f->core,
