@@ -67,10 +67,13 @@ void pair_free(struct pair *pair)
 	free(pair);
 }
 
-void pair_boot(struct pair *pair, int who)
+static void boot(struct pair *pair, int who, const struct rep_history *history)
 {
 	struct pair_node *node = &pair->nodes[who];
 	node->config.incarnation = pair->next_incarnation++;
+	/* inv. 7: each life of a primary has an epoch of its own. */
+	if (node->config.role == REP_PRIMARY && node->core.started)
+		node->config.epoch += 2;
 	node->arena = (struct rep_arena){
 		.base = node->arena_memory,
 		.stride_bytes = rep_arena_stride(PAYLOAD_BYTES),
@@ -78,16 +81,32 @@ void pair_boot(struct pair *pair, int who)
 	};
 	assert_true(node->config.slots <= PAIR_MAX_SLOTS);
 	assert_true(rep_core_memory_bytes(&node->config) <= sizeof(node->memory));
-	memset(node->arena_memory, 0, sizeof(node->arena_memory));
+	if (history->last_sequence == 0)
+		memset(node->arena_memory, 0, sizeof(node->arena_memory));
 	rep_core_init(&node->core, &node->config, node->memory, pair->now_ns);
-	rep_core_start(&node->core, &(struct rep_history){0}, pair->now_ns);
+	rep_core_start(&node->core, history, pair->now_ns);
 	node->passed = node->committed = node->confirmed_frame = 0;
 	node->passed_is_held = node->undrained = node->paused = node->reads = false;
 	node->mode = node->core.mode;
 	node->reason = node->core.reason;
 	node->inbox.count = 0;
-	if (node->config.role == REP_PRIMARY)
-		pair->history_count = 0;
+}
+
+void pair_boot(struct pair *pair, int who)
+{
+	boot(pair, who, &(struct rep_history){0});
+}
+
+void pair_restart(struct pair *pair, int who, uint64_t kept)
+{
+	struct rep_history history;
+	rep_core_history(&pair->nodes[who].core, &history);
+	assert_true(kept <= history.last_sequence);
+	history.last_sequence = kept;
+	while (history.lineage_count > 0 &&
+	       history.lineage[history.lineage_count - 1].first_sequence > kept)
+		history.lineage_count--;
+	boot(pair, who, &history);
 }
 
 struct pair *pair_new_paired(void)
@@ -207,7 +226,7 @@ static void fill_entries(struct pair *pair, struct pair_node *node, uint32_t cou
 		uint64_t sequence = node->core.last_sequence + 1 + i;
 		struct rep_entry *entry = rep_arena_entry(&node->arena, sequence);
 		*entry = (struct rep_entry){
-			.epoch = node->config.epoch,
+			.epoch = node->core.epoch,
 			.sequence = sequence,
 			.client_id = node->config.incarnation,
 			.request_seq = sequence,
@@ -248,6 +267,7 @@ static void append(struct pair *pair, int who, const struct rep_range *range)
 		const struct rep_entry *entry = rep_arena_entry(&node->arena, seq);
 		assert_int_equal(entry->sequence, seq);
 		assert_int_equal(rep_entry_crc(entry), entry->crc);
+		rep_core_note(&node->core, entry->epoch, seq);
 		/* inv. 4: one content per place, whoever holds it. */
 		if (node->config.role == REP_STANDBY &&
 		    entry->epoch == pair->nodes[!who].core.epoch) {
@@ -354,6 +374,7 @@ void pair_poll(struct pair *pair, int who, uint32_t submit)
 		.frames = frames,
 		.rx_drained = !node->undrained,
 		.reads = node->reads,
+		.durable = node->durable,
 		.passed_sequence = node->passed_is_held ? node->passed : node->core.last_sequence,
 	};
 	for (uint32_t i = 0; i < queue.count; i++) {

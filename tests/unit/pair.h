@@ -51,6 +51,7 @@ struct pair_node {
 	bool undrained;	     /* frames are said to be left in the receive queue */
 	bool paused;	     /* not polled by pair_run_until */
 	bool reads;	     /* the next poll brings a read */
+	uint64_t durable;    /* what the node's log is said to hold */
 	uint64_t committed;
 	uint64_t confirmed_frame;
 	uint64_t polls;
@@ -85,6 +86,8 @@ void pair_free(struct pair *pair);
 /* (Re)starts a node, empty, in a new life. */
 void pair_boot(struct pair *pair, int who);
 /* Boots both, runs until PAIRED and forgets the transcript. */
+/* The node is killed and comes back with the first `kept` entries that it held. */
+void pair_restart(struct pair *pair, int who, uint64_t kept);
 struct pair *pair_new_paired(void);
 
 /* One poll of a node with all frames of its inbox and this many new entries. */
