@@ -10,6 +10,7 @@
 #include "control/api.h"
 #include "control/attach.h"
 #include "control/events.h"
+#include "control/replay.h"
 #include "control/requests.h"
 #include "control/text.h"
 
@@ -34,6 +35,7 @@ struct control {
 	struct ctl_requests requests;
 	struct ctl_events events;
 	struct ctl_api api;
+	struct ctl_replay replay;
 	int lock_fd;
 };
 static struct control control;
@@ -73,6 +75,7 @@ static void note_attached(struct control *c)
 	};
 	ctl_events_add(&c->events, &event);
 	ctl_requests_rings_new(&c->requests);
+	ctl_replay_start(&c->replay, &c->settings);
 }
 
 static void note_lost(struct control *c)
@@ -232,6 +235,7 @@ int main(int argc, char **argv)
 	sf_log(SF_NOTICE, "serving %s", control.api.path);
 	run(&control, &while_waiting);
 	sf_log(SF_NOTICE, "stopped");
+	ctl_replay_stop(&control.replay);
 	ctl_api_close(&control.api);
 	ctl_attach_close(&control.attach);
 	close(control.lock_fd);

@@ -77,6 +77,7 @@
 	X(drop_bad_type) \
 	X(drop_bad_body) \
 	X(drop_bad_entry) \
+	X(bad_fill) /* records of a replay that make no sense */ \
 	X(bad_appended_entry) \
 	X(core_frames_taken) \
 	X(core_entries_sent) \

@@ -105,6 +105,15 @@ static uint32_t lcore_of_sequencer(const struct cfg_settings *settings)
 	return 0;
 }
 
+/* A journal that is named nowhere is with the sequencer. */
+static uint32_t lcore_of_journal(const struct cfg_settings *settings)
+{
+	for (uint32_t i = 0; i < settings->lcore_count; i++)
+		if (settings->lcores[i].journal)
+			return i;
+	return lcore_of_sequencer(settings);
+}
+
 static uint32_t lcore_of_ingress(const struct cfg_settings *settings, uint32_t ingress)
 {
 	for (uint32_t i = 0; i < settings->lcore_count; i++)
@@ -148,6 +157,10 @@ static void place_agents(struct dp_node *node, enum cfg_idle auto_idle)
 			&node->ingresses[i]
 		);
 	add_agent(&node->lcores[lcore_of_sequencer(settings)], dp_sequencer_poll, node->sequencer);
+	if (settings->log.enabled == CFG_ON)
+		add_agent(
+			&node->lcores[lcore_of_journal(settings)], dp_journal_poll, &node->journal
+		);
 	for (uint32_t i = 0; i < settings->workers; i++)
 		add_agent(
 			&node->lcores[lcore_of_worker(settings, i)],
@@ -284,6 +297,8 @@ static void core_config(const struct dp_node *node, struct rep_core_config *conf
 		.heartbeat_interval_ns = settings->replication.heartbeat_interval_ns,
 		.heartbeat_misses = settings->replication.heartbeat_misses,
 		.retransmit_min_ns = settings->replication.retransmit_min_ns,
+		.has_log = settings->log.enabled == CFG_ON,
+		.durable_acks = settings->replication.ack == CFG_ACK_DURABLE,
 	};
 }
 
@@ -429,14 +444,6 @@ int dp_node_create(
 		);
 		return -ENOENT;
 	}
-	if (settings->replication.ack != CFG_ACK_RECEIVED) {
-		snprintf(
-			error,
-			error_bytes,
-			"replication.ack: this version has no log, and so only \"received\""
-		);
-		return -ENOTSUP;
-	}
 	uint32_t frame_bytes =
 		REP_FRAME_HEADER_BYTES + rep_entry_bytes(settings->limits.max_payload_bytes);
 	if (frame_bytes > replication->mtu_bytes) {
@@ -460,7 +467,25 @@ int dp_node_create(
 			strerror(-result)
 		);
 		dp_node_destroy(node);
+		return result;
 	}
+	if (settings->log.enabled == CFG_ON) {
+		result = dp_journal_open(
+			&node->journal,
+			settings,
+			&disk_real,
+			shm->incarnation,
+			&node->sequencer->intake.arena,
+			&node->commit,
+			&shm->log,
+			error,
+			error_bytes
+		);
+		node->sequencer->journal = &node->journal;
+		dp_shm_store(&shm->fill.state, DP_FILL_WANTED);
+	}
+	if (result < 0)
+		dp_node_destroy(node);
 	return result;
 }
 
@@ -478,6 +503,7 @@ static void free_inbox(struct dp_inbox *inbox)
 void dp_node_destroy(struct dp_node *node)
 {
 	const struct cfg_settings *settings = node->settings;
+	dp_journal_close(&node->journal);
 	for (uint32_t i = 0; node->workers && i < settings->workers; i++)
 		rte_ring_free(node->workers[i].ring);
 	for (uint32_t i = 0; node->ingresses && i < settings->client.rx_queues; i++)

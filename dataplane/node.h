@@ -38,6 +38,7 @@ struct dp_node {
 	uint32_t finish; /* writer: main thread; nonzero: leave the lcore loops */
 	rte_spinlock_t client_tx_lock; /* when lcores share TX queues of the client port */
 	struct dp_commit commit;
+	struct dp_journal journal; /* with log.enabled only */
 	struct dp_sequencer *sequencer;
 	struct dp_ingress *ingresses;
 	struct dp_worker *workers;

@@ -11,7 +11,7 @@
 /* The sequence that every worker is past: its slot and all before may be used again. Never falls:
  * a worker that had nothing to do for long is past all that others got meanwhile, also when it then
  * gets an entry (else the room of the arena, a difference from here, would wrap). */
-static uint64_t passed_sequence(struct dp_sequencer *sequencer)
+uint64_t dp_sequencer_workers_passed(struct dp_sequencer *sequencer)
 {
 	uint64_t passed = sequencer->last_appended;
 	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
@@ -28,6 +28,35 @@ static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 		passed = sf_min64(passed, worker->passed_sequence);
 	}
 	return passed;
+}
+
+/* What every consumer is past, the journal too. Before the start nothing counts. */
+static uint64_t passed_sequence(struct dp_sequencer *sequencer)
+{
+	if (unlikely(!sequencer->core.started))
+		return 0;
+	uint64_t passed = dp_sequencer_workers_passed(sequencer);
+	if (sequencer->journal != NULL)
+		passed = sf_min64(passed, dp_journal_passed(sequencer->journal));
+	return sf_max64(passed, sequencer->core.passed_sequence);
+}
+
+/* Does the core have to hear of the journal's progress now? Of room that was waited for, of what
+ * may be acknowledged, and of a log that has ended. */
+static bool journal_calls(struct dp_sequencer *sequencer)
+{
+	const struct dp_journal *journal = sequencer->journal;
+	struct rep_core *core = &sequencer->core;
+	if (journal == NULL || !core->started)
+		return false;
+	sequencer->durable_seen = dp_journal_durable(journal);
+	if (unlikely(dp_journal_failed(journal) != 0) && core->mode != REP_MODE_HALTED) {
+		rep_core_halt(core, REP_REASON_LOG_FAILED);
+		sequencer->update.mode_changed = true;
+	}
+	if (core->config.durable_acks && sequencer->durable_seen > core->durable)
+		return true;
+	return dp_journal_passed(journal) >= core->passed_sequence + core->config.slots / 8;
 }
 
 static bool requests_wait(const struct dp_sequencer *sequencer)
@@ -97,23 +126,25 @@ hand_on(struct dp_sequencer *sequencer, const struct rep_verdict_detail *details
 	}
 }
 
-/* Follows the appended entries (standby: on the primary they went to the workers when they were
- * sequenced). Returns false when an entry of the peer does not fit: then nothing of this update may
- * be acknowledged. */
-static bool append(struct dp_sequencer *sequencer)
+uint32_t dp_sequencer_follow(
+	struct dp_sequencer *sequencer,
+	uint64_t first,
+	uint32_t count,
+	enum rep_session_fault *fault
+)
 {
 	struct rep_intake *intake = &sequencer->intake;
-	uint64_t sequence = sequencer->update.append.first;
-	uint64_t end = sequence + sequencer->update.append.count;
-	while (sequence < end) {
+	uint64_t sequence = first;
+	uint64_t end = first + count;
+	*fault = REP_SESSION_OK;
+	while (sequence < end && *fault == REP_SESSION_OK) {
 		struct rep_verdict_detail details[DP_BURST];
-		enum rep_session_fault fault;
 		uint32_t followed = rep_intake_follow(
 			intake,
 			sequence,
 			(uint32_t)sf_min64(end - sequence, DP_BURST),
 			details,
-			&fault
+			fault
 		);
 		hand_on(sequencer, details, followed);
 		sequence += followed;
@@ -122,13 +153,23 @@ static bool append(struct dp_sequencer *sequencer)
 			dp_sequencer_mark(sequencer, intake->mark_sequence, intake->mark_digest);
 			intake->mark_sequence = 0;
 		}
-		if (unlikely(fault != REP_SESSION_OK)) {
-			sequencer->counters->bad_appended_entry++;
-			rep_core_halt(&sequencer->core, REP_REASON_BAD_ENTRY);
-			return false;
-		}
 	}
-	return true;
+	return (uint32_t)(sequence - first);
+}
+
+/* Follows the appended entries (on the primary only those of a merge: its own went to the workers
+ * when they were sequenced). Returns false when an entry of the peer does not fit: then nothing of
+ * this update may be acknowledged. */
+static bool append(struct dp_sequencer *sequencer)
+{
+	enum rep_session_fault fault;
+	const struct rep_range *range = &sequencer->update.append;
+	dp_sequencer_follow(sequencer, range->first, (uint32_t)range->count, &fault);
+	if (likely(fault == REP_SESSION_OK))
+		return true;
+	sequencer->counters->bad_appended_entry++;
+	rep_core_halt(&sequencer->core, REP_REASON_BAD_ENTRY);
+	return false;
 }
 
 static void publish(struct dp_sequencer *sequencer)
@@ -137,6 +178,9 @@ static void publish(struct dp_sequencer *sequencer)
 	const struct rep_update *update = &sequencer->update;
 	if (unlikely(commit->epoch != sequencer->core.epoch))
 		dp_shm_store(&commit->epoch, sequencer->core.epoch);
+	/* Release: the journal that sees it sees the entries in the arena. */
+	if (commit->appended != sequencer->last_appended)
+		__atomic_store_n(&commit->appended, sequencer->last_appended, __ATOMIC_RELEASE);
 	/* Release: a worker that sees the numbers sees everything that led to them. */
 	if (commit->committed != update->committed)
 		__atomic_store_n(&commit->committed, update->committed, __ATOMIC_RELEASE);
@@ -191,6 +235,7 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 		.rx_drained = drained,
 		.reads = sequencer->reads_waiting,
 		.passed_sequence = passed_sequence(sequencer),
+		.durable = sequencer->durable_seen,
 	};
 	struct rep_update *update = &sequencer->update;
 	rep_core_step(&sequencer->core, &event, update);
@@ -257,7 +302,9 @@ unsigned dp_sequencer_poll(void *agent)
 		submitted = sequencer->intake.pending;
 	}
 
-	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || core_is_due(sequencer))
+	bool called = journal_calls(sequencer);
+	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || called ||
+	    core_is_due(sequencer))
 		step(sequencer, frames, received < DP_BURST, submitted);
 	else if (requests > 0)
 		dp_sequencer_push_flush(sequencer); /* repeats only */
@@ -274,5 +321,7 @@ unsigned dp_sequencer_poll(void *agent)
 	/* Relaxed: a flag by itself. */
 	if (unlikely(__atomic_load_n(sequencer->stop, __ATOMIC_RELAXED) && !sequencer->left))
 		leave(sequencer);
+	if (unlikely(!sequencer->core.started))
+		requests += dp_fill_poll(sequencer);
 	return received + requests;
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "dataplane/ingress.h"
+#include "dataplane/journal.h"
 #include "dataplane/worker.h"
 #include "replication/expiry.h"
 #include "replication/intake.h"
@@ -26,6 +27,14 @@ struct dp_burst_mark {
 	uint64_t last_sequence;
 	uint64_t sent_ns;
 	uint32_t count;
+};
+
+/* How far the replay has come (fill.c). */
+struct dp_fill {
+	uint64_t base;	      /* sequence of the snapshot; entries begin behind it */
+	uint32_t record_done; /* bytes of the record at the tail that are done with */
+	uint32_t group_left;  /* entries of the group in hand that are still to be taken */
+	const uint8_t *entry; /* the next of them */
 };
 
 struct dp_sequencer {
@@ -64,6 +73,9 @@ struct dp_sequencer {
 	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
 	uint64_t last_appended;		   /* entries up to here are the workers' */
 	uint64_t status_due_ns;
+	struct dp_fill fill;	    /* until the core is started */
+	struct dp_journal *journal; /* NULL: log.enabled = off */
+	uint64_t durable_seen;
 	uint64_t deadline_ns; /* of the core; 0: not asked since its last step */
 	uint64_t control_generation;
 	uint64_t marks_pushed; /* to each worker */
@@ -104,6 +116,22 @@ dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uin
 void dp_sequencer_store(struct dp_sequencer *sequencer);
 /* Encodes and sends all frames of the update. */
 void dp_sequencer_send(struct dp_sequencer *sequencer);
+
+/* --- fill.c --- */
+/* While the core is not started: takes what control fills in; returns the work done. */
+unsigned dp_fill_poll(struct dp_sequencer *sequencer);
+
+/* --- sequencer.c --- */
+/* Follows entries that stand in the arena: session table, then their workers. Returns how many
+ * fitted; *fault says why the next one did not. */
+uint32_t dp_sequencer_follow(
+	struct dp_sequencer *sequencer,
+	uint64_t first,
+	uint32_t count,
+	enum rep_session_fault *fault
+);
+/* The sequence that every worker is past. */
+uint64_t dp_sequencer_workers_passed(struct dp_sequencer *sequencer);
 
 /* --- sequencer_status.c --- */
 void dp_sequencer_status(struct dp_sequencer *sequencer);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "recovery/plan.h"
+
+#include "config/bytes.h"
+
+#include <string.h>
+
+static const char *const verdict_texts[REC_VERDICTS][3] = {
+	[REC_FRESH] = {"fresh", "there is no log yet", ""},
+	[REC_CLEAN] = {"clean", "the log is whole", ""},
+	[REC_TORN_TAIL] =
+		{"torn_tail", "what was being written when the node ended is cut off", ""},
+	[REC_HOLE] =
+		{"hole",
+		 "the disk had written later groups before earlier ones: cut at the hole",
+		 ""},
+	[REC_LOST] =
+		{"lost",
+		 "this node had a log, and its folder is empty",
+		 "bring the folder back; or `standfast recover` makes the node start anew as a "
+		 "learner"},
+	[REC_NO_IDENTITY] =
+		{"no_identity",
+		 "there is a log, and no readable identity beside it",
+		 "bring the file `identity` back; or `standfast recover`"},
+	[REC_OTHER_IDENTITY] =
+		{"other_identity",
+		 "it belongs to another cluster or node",
+		 "check log.dir and the disks' places"},
+	[REC_OTHER_VERSION] =
+		{"other_version",
+		 "it was written by another release",
+		 "start the release that wrote it"},
+	[REC_MISSING] =
+		{"missing",
+		 "a segment of the log is missing or in another's place",
+		 "bring the file back; or `standfast recover` refills the node from its peer"},
+	[REC_DAMAGED] =
+		{"damaged",
+		 "what was durable is damaged",
+		 "bring the file back from a copy; or `standfast recover` refills the node from "
+		 "its "
+		 "peer"},
+	[REC_NO_BEGIN] =
+		{"no_begin",
+		 "the log does not reach back to its beginning or to a snapshot",
+		 "bring the older segments or a snapshot back; or `standfast recover`"},
+};
+
+const char *rec_verdict_name(enum rec_verdict verdict)
+{
+	return verdict < REC_VERDICTS ? verdict_texts[verdict][0] : "unknown";
+}
+
+const char *rec_verdict_text(enum rec_verdict verdict)
+{
+	return verdict < REC_VERDICTS ? verdict_texts[verdict][1] : "unknown";
+}
+
+const char *rec_verdict_remedy(enum rec_verdict verdict)
+{
+	return verdict < REC_VERDICTS ? verdict_texts[verdict][2] : "";
+}
+
+/* --- Scan --- */
+
+static bool is_zero_to_end(const uint8_t *data, uint64_t bytes)
+{
+	return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
+}
+
+/* Groups that stand whole in their places behind the damage. */
+static void look_behind(
+	const uint8_t *data,
+	uint64_t bytes,
+	uint64_t from,
+	const struct log_identity *identity,
+	struct rec_segment *segment
+)
+{
+	uint64_t at = from;
+	while (at < bytes) {
+		const struct log_group *group;
+		if (log_group_check_alone(
+			    data + at, bytes - at, identity, segment->number, at, &group
+		    ) != LOG_OK) {
+			at += LOG_BLOCK_BYTES;
+			continue;
+		}
+		segment->groups_behind++;
+		segment->durable_behind = sf_max64(segment->durable_behind, group->durable);
+		at += log_group_space(group->bytes);
+	}
+}
+
+void rec_scan(
+	const void *data,
+	uint64_t bytes,
+	const struct log_identity *identity,
+	uint64_t number,
+	struct rec_segment *segment
+)
+{
+	const uint8_t *p = data;
+	const struct log_segment_header *header = NULL;
+	*segment = (struct rec_segment){.number = number, .file_bytes = bytes, .end = LOG_EMPTY};
+	segment->header = log_segment_header_check(data, bytes, identity, number, &header);
+	segment->end_offset = sf_min64(bytes, LOG_BLOCK_BYTES);
+	if (segment->header != LOG_OK) {
+		if (!is_zero_to_end(p, bytes) && segment->header == LOG_EMPTY)
+			segment->end = LOG_BAD_MAGIC; /* groups without a header before them */
+		look_behind(p, bytes, LOG_BLOCK_BYTES, identity, segment);
+		return;
+	}
+	segment->first_sequence = header->first_sequence;
+	segment->chain = header->chain;
+	segment->header_epoch = header->epoch;
+	segment->incarnation = header->incarnation;
+	struct log_position position = {
+		.segment = number,
+		.offset = LOG_BLOCK_BYTES,
+		.next_sequence = header->first_sequence,
+		.chain = header->chain,
+	};
+	const struct log_group *group;
+	enum log_fault fault = LOG_EMPTY;
+	while (position.offset < bytes &&
+	       (fault = log_group_check(
+			p + position.offset, bytes - position.offset, identity, &position, &group
+		)) == LOG_OK) {
+		segment->groups++;
+		segment->durable = sf_max64(segment->durable, group->durable);
+		segment->closed = group->flags & LOG_GROUP_CLOSED;
+	}
+	if (position.offset >= bytes)
+		fault = LOG_EMPTY;
+	segment->last_sequence = position.next_sequence - 1;
+	segment->end_offset = position.offset;
+	segment->end_chain = position.chain;
+	segment->end = fault;
+	if (fault == LOG_EMPTY && !is_zero_to_end(p + position.offset, bytes - position.offset))
+		segment->end = LOG_BAD_PADDING;
+	if (segment->end != LOG_EMPTY)
+		look_behind(p, bytes, segment->end_offset + LOG_BLOCK_BYTES, identity, segment);
+}
+
+/* --- Plan --- */
+
+static void
+refuse(struct rec_plan *plan,
+       enum rec_verdict verdict,
+       enum log_fault fault,
+       const struct rec_segment *segment,
+       uint64_t offset)
+{
+	plan->verdict = verdict;
+	plan->fault = fault;
+	plan->at_segment = segment->number;
+	plan->at_offset = offset;
+}
+
+/* A header that is not as it should be; REC_CLEAN: nothing to refuse. */
+static enum rec_verdict judge_header(enum log_fault fault)
+{
+	switch (fault) {
+	case LOG_OK:
+		return REC_CLEAN;
+	case LOG_OTHER_CLUSTER:
+	case LOG_OTHER_NODE:
+		return REC_OTHER_IDENTITY;
+	case LOG_BAD_VERSION:
+		return REC_OTHER_VERSION;
+	case LOG_OTHER_PLACE:
+		return REC_MISSING;
+	default:
+		return REC_DAMAGED;
+	}
+}
+
+/* The end of the newest segment that holds anything: clean, torn, hole or damage. Rows of the table
+ * in their order. */
+static void judge_end(struct rec_plan *plan, const struct rec_segment *last)
+{
+	uint64_t lost = last->last_sequence + 1; /* the first that is not there */
+	uint64_t mark = sf_max64(last->durable, last->durable_behind);
+	if (last->end == LOG_EMPTY) {
+		plan->verdict = REC_CLEAN;
+		return;
+	}
+	if (mark >= lost) {
+		refuse(plan, REC_DAMAGED, last->end, last, last->end_offset);
+		return;
+	}
+	plan->verdict = last->groups_behind > 0 ? REC_HOLE : REC_TORN_TAIL;
+	plan->fault = last->end;
+	plan->at_segment = last->number;
+	plan->at_offset = last->end_offset;
+	plan->cut_bytes = last->file_bytes - last->end_offset;
+}
+
+/* The places between segments: dense numbers, and each continues the one before. */
+static bool judge_joins(struct rec_plan *plan, const struct rec_segment *segments, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct rec_segment *s = &segments[i];
+		enum rec_verdict verdict = judge_header(s->header);
+		if (verdict != REC_CLEAN) {
+			refuse(plan, verdict, s->header, s, 0);
+			return false;
+		}
+		if (i == 0)
+			continue;
+		const struct rec_segment *before = &segments[i - 1];
+		if (s->number != before->number + 1) {
+			refuse(plan, REC_MISSING, LOG_OTHER_PLACE, before, before->end_offset);
+			plan->at_segment = before->number + 1;
+			plan->at_offset = 0;
+			return false;
+		}
+		if (s->first_sequence != before->last_sequence + 1 ||
+		    s->chain != before->end_chain) {
+			/* The segment before was whole and durable when this one began. */
+			bool whole = before->end == LOG_EMPTY;
+			refuse(plan,
+			       whole ? REC_MISSING : REC_DAMAGED,
+			       whole ? LOG_BAD_CHAIN : before->end,
+			       whole ? s : before,
+			       whole ? 0 : before->end_offset);
+			return false;
+		}
+	}
+	return true;
+}
+
+void rec_plan_make(
+	struct rec_plan *plan,
+	enum rec_identity identity,
+	const struct rec_segment *segments,
+	uint32_t count,
+	uint64_t base_sequence
+)
+{
+	*plan = (struct rec_plan){.verdict = REC_CLEAN, .last_sequence = base_sequence};
+	/* Prepared files at the end were never used. */
+	uint64_t highest = count > 0 ? segments[count - 1].number : 0;
+	while (count > 0 && segments[count - 1].header == LOG_EMPTY &&
+	       segments[count - 1].end == LOG_EMPTY)
+		count--;
+	/* A segment whose header never reached the disk: what stands in it was not durable, unless
+	 * it says so itself. */
+	const struct rec_segment *headless = NULL;
+	if (count > 0 && segments[count - 1].header == LOG_EMPTY)
+		headless = &segments[--count];
+
+	/* Unused and headless files go away, so numbers stay dense. */
+	plan->position = (struct log_position){
+		.segment = count > 0	       ? segments[count - 1].number + 1
+			   : headless != NULL  ? headless->number
+			   : base_sequence > 0 ? highest + 1
+					       : 1,
+		.offset = LOG_BLOCK_BYTES,
+		.next_sequence = base_sequence + 1,
+	};
+	if (identity == REC_IDENTITY_OTHER) {
+		plan->verdict = REC_OTHER_IDENTITY;
+		return;
+	}
+	if (count == 0 && headless == NULL) {
+		plan->verdict = identity == REC_IDENTITY_OURS && base_sequence == 0 && highest == 0
+					? REC_LOST
+				: identity == REC_IDENTITY_BAD ? REC_NO_IDENTITY
+				: base_sequence > 0	       ? REC_CLEAN
+							       : REC_FRESH;
+		return;
+	}
+	if (identity != REC_IDENTITY_OURS && identity != REC_IDENTITY_NEW) {
+		plan->verdict = REC_NO_IDENTITY;
+		return;
+	}
+	if (!judge_joins(plan, segments, count))
+		return;
+	if (count > 0) {
+		const struct rec_segment *last = &segments[count - 1];
+		if (segments[0].first_sequence > base_sequence + 1) {
+			refuse(plan, REC_NO_BEGIN, LOG_BAD_SEQUENCE, &segments[0], 0);
+			return;
+		}
+		judge_end(plan, last);
+		if (rec_refuses(plan->verdict))
+			return;
+		plan->first_segment = segments[0].number;
+		plan->last_segment = last->number;
+		plan->last_sequence = sf_max64(base_sequence, last->last_sequence);
+		plan->position.chain = last->end_chain;
+		plan->position.next_sequence = plan->last_sequence + 1;
+	}
+	if (headless != NULL && headless->durable_behind > plan->last_sequence)
+		refuse(plan, REC_DAMAGED, LOG_EMPTY, headless, 0);
+	else if (headless != NULL && plan->verdict == REC_CLEAN) {
+		plan->verdict = headless->groups_behind > 0 ? REC_HOLE : REC_TORN_TAIL;
+		plan->fault = headless->end;
+		plan->at_segment = headless->number;
+		plan->cut_bytes = headless->file_bytes;
+	}
+}
+
+/* --- Identity --- */
+
+#define IDENTITY_MAGIC 0x314449464e445353ull /* "SSDNFID1" */
+
+struct identity_block {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t crc; /* of the block with this field as zero */
+	uint64_t cluster_hash;
+	uint64_t created_unix_ns;
+	uint8_t node;
+	uint8_t used;
+	uint8_t reserved[6];
+	char cluster[LOG_NAME_BYTES];
+	char node_name[LOG_NAME_BYTES];
+};
+
+static uint32_t identity_crc(const void *block)
+{
+	const uint8_t *p = block;
+	static const uint8_t zeros[4];
+	uint32_t crc = sf_crc32c(SF_CRC32C_INIT, p, 12);
+	crc = sf_crc32c(crc, zeros, sizeof(zeros));
+	return sf_crc32c_end(sf_crc32c(crc, p + 16, LOG_BLOCK_BYTES - 16));
+}
+STATIC_CHECK(offsetof(struct identity_block, crc) == 12, "identity_crc leaves it out");
+
+void rec_identity_write(
+	void *block, const struct log_identity *identity, bool used, uint64_t unix_ns
+)
+{
+	struct identity_block *id = block;
+	memset(block, 0, LOG_BLOCK_BYTES);
+	*id = (struct identity_block){
+		.magic = IDENTITY_MAGIC,
+		.version = LOG_VERSION,
+		.cluster_hash = identity->cluster_hash,
+		.created_unix_ns = unix_ns,
+		.node = identity->node,
+		.used = used,
+	};
+	memcpy(id->cluster, identity->cluster, LOG_NAME_BYTES);
+	memcpy(id->node_name, identity->node_name, LOG_NAME_BYTES);
+	id->crc = identity_crc(block);
+}
+
+enum rec_identity
+rec_identity_check(const void *block, uint64_t bytes, const struct log_identity *identity)
+{
+	const struct identity_block *id = block;
+	if (bytes < LOG_BLOCK_BYTES || id->magic != IDENTITY_MAGIC ||
+	    id->crc != identity_crc(block) || id->version != LOG_VERSION)
+		return REC_IDENTITY_BAD;
+	bool ours = id->cluster_hash == identity->cluster_hash && id->node == identity->node;
+	if (!ours)
+		return REC_IDENTITY_OTHER;
+	return id->used ? REC_IDENTITY_OURS : REC_IDENTITY_NEW;
+}
