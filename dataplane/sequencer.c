@@ -179,7 +179,7 @@ static void publish(struct dp_sequencer *sequencer)
 	if (unlikely(commit->epoch != sequencer->core.epoch))
 		dp_shm_store(&commit->epoch, sequencer->core.epoch);
 	/* Release: the journal that sees it sees the entries in the arena. */
-	if (commit->appended != sequencer->last_appended)
+	if (commit->appended != sequencer->last_appended && likely(sequencer->core.started))
 		__atomic_store_n(&commit->appended, sequencer->last_appended, __ATOMIC_RELEASE);
 	/* Release: a worker that sees the numbers sees everything that led to them. */
 	if (commit->committed != update->committed)
@@ -250,7 +250,9 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 			dp_sequencer_store(sequencer);
 			append(sequencer);
 		}
-		sequencer->last_appended = sequencer->core.last_sequence;
+		/* During a replay the entries come from elsewhere (fill.c). */
+		if (likely(sequencer->core.started))
+			sequencer->last_appended = sequencer->core.last_sequence;
 		publish(sequencer);
 		record_acknowledged(sequencer);
 	} else {

@@ -43,7 +43,7 @@ class Kills(lab.LabTest):
 
     def rounds(self, pair, count, choose):
         """A load from the first to the last kill; its summary."""
-        bench = lab.Bench(self, pair, *LOAD, "--duration", "1h")
+        bench = lab.Bench(self, pair, *LOAD, "--duration", "3600s")
         self.wait("load", lambda: pair.a.status()["sequence"] > 1000)
         for number in range(count):
             time.sleep(self.dice.uniform(0.05, PERIOD_S / 2))
@@ -73,7 +73,7 @@ class Kills(lab.LabTest):
         pair = self.make_lab(log_sync="interval")
         lost_bound = 0
         kills = max(4, KILLS // 4)
-        bench = lab.Bench(self, pair, *LOAD, "--duration", "1h")
+        bench = lab.Bench(self, pair, *LOAD, "--duration", "3600s")
         self.wait("load", lambda: pair.a.status()["sequence"] > 1000)
         for _ in range(kills):
             time.sleep(self.dice.uniform(0.05, PERIOD_S / 2))
