@@ -22,6 +22,7 @@
 struct cli {
 	const char *verb;
 	const char *operand;	 /* second word, or NULL */
+	const char *more[2];	 /* those after it */
 	const char *config;	 /* -c, or NULL */
 	const char *config_path; /* the file in use, NULL when none was found */
 	const char *at;
@@ -60,6 +61,7 @@ int cli_counters(struct cli *cli);
 int cli_events(struct cli *cli);
 int cli_digest(struct cli *cli);
 int cli_check(struct cli *cli);
+int cli_log(struct cli *cli);
 int cli_config(struct cli *cli);
 int cli_doctor(struct cli *cli);
 

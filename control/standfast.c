@@ -21,57 +21,55 @@ enum option_bit {
 static const struct {
 	const char *name, *form, *summary;
 	unsigned options; /* enum option_bit, besides -c and --help */
-	bool operand;	  /* takes a second word */
+	int operands;	  /* words that may follow */
 	int (*run)(struct cli *cli);
 } verbs[] = {
 	{"status",
 	 "status [--json] [--watch]",
 	 "both nodes as this one sees them",
 	 OPT_JSON | OPT_WATCH,
-	 false,
-	 cli_status},
-	{"is-primary",
-	 "is-primary",
-	 "exit 0: yes, 1: no, 3: not running",
 	 0,
-	 false,
-	 cli_is_primary},
+	 cli_status},
+	{"is-primary", "is-primary", "exit 0: yes, 1: no, 3: not running", 0, 0, cli_is_primary},
 	{"latency",
 	 "latency [--watch] [--hgrm DIR] [--json]",
 	 "what latency is made of, per stage; --watch: of each second; --hgrm: also as files",
 	 OPT_JSON | OPT_WATCH | OPT_HGRM,
-	 false,
+	 0,
 	 cli_latency},
 	{"counters",
 	 "counters [--all] [--json]",
 	 "what was done, dropped and refused; --all: zeros too (JSON always has them)",
 	 OPT_JSON | OPT_ALL,
-	 false,
+	 0,
 	 cli_counters},
-	{"events", "events [--json]", "changes of mode, and why", OPT_JSON, false, cli_events},
+	{"events", "events [--json]", "changes of mode, and why", OPT_JSON, 0, cli_events},
 	{"digest",
 	 "digest [--at current|N] [--json]",
 	 "the state's digest: equal on both nodes at the same sequence",
 	 OPT_JSON | OPT_AT,
-	 false,
+	 0,
 	 cli_digest},
-	{"check",
-	 "check -c FILE",
-	 "all errors of a configuration file",
-	 OPT_JSON,
-	 false,
-	 cli_check},
+	{"log",
+	 "log info|verify|dump|diff [DIR [DIR2]] [--at N] [--json]",
+	 "a node's log, also offline: what it holds; is it whole; its entries (from N on); the "
+	 "first "
+	 "difference of two",
+	 OPT_JSON | OPT_AT,
+	 3,
+	 cli_log},
+	{"check", "check -c FILE", "all errors of a configuration file", OPT_JSON, 0, cli_check},
 	{"config",
 	 "config dump [--docs]",
 	 "effective settings with their origin; --docs: what can be set",
 	 OPT_DOCS,
-	 true,
+	 1,
 	 cli_config},
 	{"doctor",
 	 "doctor [--json]",
 	 "is this host fit: memory, CPUs, links, scheduling gaps (takes 2 s)",
 	 OPT_JSON,
-	 false,
+	 0,
 	 cli_doctor},
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -169,6 +167,8 @@ int main(int argc, char **argv)
 	}
 	cli.verb = argv[optind];
 	cli.operand = operands > 1 ? argv[optind + 1] : NULL;
+	for (int i = 0; i < 2 && operands > 2 + i; i++)
+		cli.more[i] = argv[optind + 2 + i];
 	for (size_t i = 0; i < VERBS; i++) {
 		if (strcmp(verbs[i].name, cli.verb) != 0)
 			continue;
@@ -176,7 +176,7 @@ int main(int argc, char **argv)
 			printf("usage: standfast %s\n\n%s\n", verbs[i].form, verbs[i].summary);
 			return SF_EXIT_OK;
 		}
-		bool extra = operands > (verbs[i].operand ? 2 : 1);
+		bool extra = operands > 1 + verbs[i].operands;
 		if (words.bad || extra || (words.options & ~verbs[i].options))
 			return usage_of(verbs[i].form);
 		int result = verbs[i].run(&cli);

@@ -16,7 +16,7 @@ class Refusing(lab.LabTest):
     exit_codes = (CONFIG,)
 
     def setUp(self):
-        self.pair = self.prepare_lab()
+        self.pair = self.prepare_lab(log="off")     # it is about the start alone
 
     def change(self, node, pattern, replacement):
         with open(node.config) as file:
