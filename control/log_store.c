@@ -42,18 +42,16 @@ void ctl_log_path(const struct ctl_log *log, uint64_t number, char path[CTL_PATH
 	snprintf(path, CTL_PATH_BYTES, "%.450s/log/%s", log->folder, name);
 }
 
-int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_segment_map *map)
+static int map_file(const char *path, struct ctl_map *map)
 {
-	char path[CTL_PATH_BYTES];
 	struct stat status;
 	int result = 0;
-	*map = (struct ctl_segment_map){0};
-	ctl_log_path(log, number, path);
+	*map = (struct ctl_map){0};
 	int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (file < 0)
 		return -errno;
-	if (fstat(file, &status) != 0 || (uint64_t)status.st_size > LOG_MAX_SEGMENT_BYTES) {
-		result = -EFBIG;
+	if (fstat(file, &status) != 0) {
+		result = -errno;
 	} else if (status.st_size > 0) {
 		void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, file, 0);
 		if (data == MAP_FAILED) {
@@ -68,7 +66,18 @@ int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_segment_m
 	return result;
 }
 
-void ctl_log_unmap(struct ctl_segment_map *map)
+int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_map *map)
+{
+	char path[CTL_PATH_BYTES];
+	ctl_log_path(log, number, path);
+	int result = map_file(path, map);
+	if (map->bytes <= LOG_MAX_SEGMENT_BYTES)
+		return result;
+	ctl_log_unmap(map);
+	return -EFBIG;
+}
+
+void ctl_log_unmap(struct ctl_map *map)
 {
 	if (map->data != NULL)
 		munmap((void *)(uintptr_t)map->data, map->bytes);
@@ -93,6 +102,25 @@ static int note_name(void *context, const char *name)
 		log->segments = more;
 	}
 	log->segments[log->count++] = (struct rec_segment){.number = number};
+	return 0;
+}
+
+static int note_snapshot(void *context, const char *name)
+{
+	struct ctl_log *log = context;
+	uint64_t sequence = snap_file_sequence(name);
+	if (sequence == 0)
+		return 0;
+	/* Newest first; what does not fit any more is the oldest. */
+	uint32_t at = log->snapshot_count;
+	while (at > 0 && log->snapshots[at - 1] < sequence)
+		at--;
+	if (log->snapshot_count < CTL_MAX_SNAPSHOTS)
+		log->snapshot_count++;
+	for (uint32_t i = log->snapshot_count - 1; i > at; i--)
+		log->snapshots[i] = log->snapshots[i - 1];
+	if (at < CTL_MAX_SNAPSHOTS)
+		log->snapshots[at] = sequence;
 	return 0;
 }
 
@@ -125,7 +153,7 @@ static int look_at_identity(struct ctl_log *log)
 
 /* The header alone; what the groups hold is what the next header says (replay verifies it). */
 static void scan_header(
-	const struct ctl_segment_map *map,
+	const struct ctl_map *map,
 	const struct log_identity *identity,
 	struct rec_segment *segment,
 	const struct rec_segment *next
@@ -147,22 +175,41 @@ static void scan_header(
 	segment->end_offset = map->bytes;
 }
 
-int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes)
+static int fail(const struct ctl_log *log, int result, char *error, size_t error_bytes)
+{
+	if (result < 0)
+		snprintf(error, error_bytes, "%s: %s", log->folder, strerror(-result));
+	return result;
+}
+
+int ctl_log_look_names(struct ctl_log *log, char *error, size_t error_bytes)
 {
 	char path[CTL_PATH_BYTES];
 	ctl_log_free(log);
+	log->snapshot_count = 0;
 	snprintf(path, sizeof(path), "%.480s/log", log->folder);
 	int result = log->disk->list(log->disk, path, note_name, log);
+	if (result == 0 || result == -ENOENT) {
+		snprintf(path, sizeof(path), "%.480s/snap", log->folder);
+		result = log->disk->list(log->disk, path, note_snapshot, log);
+	}
 	if (result == -ENOENT)
 		result = 0;
-	if (result == 0)
-		result = look_at_identity(log);
 	if (log->count > 1)
 		qsort(log->segments, log->count, sizeof(log->segments[0]), by_number);
+	return fail(log, result, error, error_bytes);
+}
+
+int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes)
+{
+	int result = ctl_log_look_names(log, error, error_bytes);
+	if (result < 0)
+		return result;
+	result = look_at_identity(log);
 	unsigned whole = 0;
 	for (uint32_t i = log->count; result == 0 && i-- > 0;) {
 		struct rec_segment *segment = &log->segments[i];
-		struct ctl_segment_map map;
+		struct ctl_map map;
 		result = ctl_log_map(log, segment->number, &map);
 		if (result < 0)
 			break;
@@ -175,9 +222,106 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 		whole += segment->groups > 0;
 		ctl_log_unmap(&map);
 	}
-	if (result < 0)
-		snprintf(error, error_bytes, "%s: %s", log->folder, strerror(-result));
-	return result;
+	return fail(log, result, error, error_bytes);
+}
+
+/* --- Snapshots and plan --- */
+
+void ctl_snapshot_path(const struct ctl_log *log, uint64_t sequence, char path[CTL_PATH_BYTES])
+{
+	char name[LOG_FILE_NAME_BYTES];
+	snap_file_name(name, sequence);
+	snprintf(path, CTL_PATH_BYTES, "%.450s/snap/%s", log->folder, name);
+}
+
+int ctl_snapshot_open(const struct ctl_log *log, uint64_t sequence, struct ctl_snapshot *snapshot)
+{
+	char path[CTL_PATH_BYTES];
+	*snapshot = (struct ctl_snapshot){.fault = LOG_SHORT};
+	ctl_snapshot_path(log, sequence, path);
+	int result = map_file(path, &snapshot->map);
+	if (result < 0 || snapshot->map.data == NULL)
+		return result;
+	snapshot->fault = snap_check(
+		snapshot->map.data,
+		snapshot->map.bytes,
+		&log->identity,
+		&snapshot->header,
+		&snapshot->at
+	);
+	if (snapshot->header != NULL && snapshot->header->sequence != sequence) {
+		snapshot->fault = LOG_OTHER_PLACE;
+		snapshot->header = NULL;
+	}
+	return 0;
+}
+
+void ctl_snapshot_close(struct ctl_snapshot *snapshot)
+{
+	ctl_log_unmap(&snapshot->map);
+	snapshot->header = NULL;
+}
+
+static void
+warn(char *warning, size_t bytes, const char *path, const struct ctl_snapshot *snapshot, int result)
+{
+	size_t used = strlen(warning);
+	snprintf(
+		warning + used,
+		bytes - used,
+		"%s%s at offset %" PRIu64 ": %s",
+		used > 0 ? "; " : "",
+		path,
+		snapshot->at,
+		result < 0 ? strerror(-result) : log_fault_text(snapshot->fault)
+	);
+}
+
+void ctl_log_plan(
+	const struct ctl_log *log,
+	struct rec_plan *plan,
+	struct ctl_snapshot *snapshot,
+	char *warning,
+	size_t warning_bytes
+)
+{
+	struct rec_plan refusal;
+	bool refused = false;
+	/* A file gets its name only when it is whole, and holds only what was durable: so its name
+	 * says what was durable, also when it is damaged. */
+	struct rec_base base = {.durable = log->snapshot_count > 0 ? log->snapshots[0] : 0};
+	warning[0] = 0;
+	for (uint32_t i = 0; i < log->snapshot_count; i++) {
+		char path[CTL_PATH_BYTES];
+		int result = ctl_snapshot_open(log, log->snapshots[i], snapshot);
+		const struct snap_header *header = snapshot->header;
+		if (header == NULL) {
+			ctl_snapshot_path(log, log->snapshots[i], path);
+			warn(warning, warning_bytes, path, snapshot, result);
+			ctl_snapshot_close(snapshot);
+			continue;
+		}
+		base.sequence = header->sequence;
+		base.position = (struct log_position){
+			.segment = header->segment,
+			.offset = header->offset,
+			.next_sequence = header->sequence + 1,
+			.chain = header->chain,
+		};
+		rec_plan_make(plan, log->identity_state, log->segments, log->count, &base);
+		if (!rec_refuses(plan->verdict))
+			return;
+		if (!refused)
+			refusal = *plan;
+		refused = true;
+		ctl_snapshot_close(snapshot);
+	}
+	*snapshot = (struct ctl_snapshot){0};
+	base.sequence = 0;
+	base.position = (struct log_position){0};
+	rec_plan_make(plan, log->identity_state, log->segments, log->count, &base);
+	if (rec_refuses(plan->verdict) && refused)
+		*plan = refusal;
 }
 
 /* --- Carrying out --- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A node's folder <log.dir>/<node>: which segments there are, what they hold, the plan that
+ * A node's folder <log.dir>/<node>: which segments and snapshots there are, what they hold, the plan that
  * follows, and carrying it out. Reads through mmap; everything that changes the disk goes through a
  * struct disk.
  */
@@ -9,8 +9,10 @@
 #include "config/settings.h"
 #include "recovery/disk.h"
 #include "recovery/plan.h"
+#include "recovery/snapshot.h"
 
 #define CTL_PATH_BYTES 512
+#define CTL_MAX_SNAPSHOTS 16 /* that are looked at; two are kept */
 
 struct ctl_log {
 	struct log_identity identity;
@@ -19,10 +21,12 @@ struct ctl_log {
 	uint32_t count;
 	struct rec_segment *segments; /* owned, rising by number */
 	enum rec_identity identity_state;
+	uint32_t snapshot_count;
+	uint64_t snapshots[CTL_MAX_SNAPSHOTS]; /* by their names, newest first */
 };
 
-/* A segment file in memory; data is NULL for an empty file. */
-struct ctl_segment_map {
+/* A file in memory; data is NULL for an empty file. */
+struct ctl_map {
 	const uint8_t *data;
 	uint64_t bytes;
 };
@@ -31,10 +35,35 @@ void ctl_log_init(struct ctl_log *log, const struct cfg_settings *settings, stru
 /* Looks at everything that is there. deep: scans all segments, else only the newest two that hold
  * anything, and of the others the headers. 0 or a negative errno with a sentence. */
 int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes);
+/* Only which files there are. */
+int ctl_log_look_names(struct ctl_log *log, char *error, size_t error_bytes);
 void ctl_log_free(struct ctl_log *log);
 void ctl_log_path(const struct ctl_log *log, uint64_t number, char path[CTL_PATH_BYTES]);
-int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_segment_map *map);
-void ctl_log_unmap(struct ctl_segment_map *map);
+int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_map *map);
+void ctl_log_unmap(struct ctl_map *map);
+
+/* Snapshots: by sequence. The header is NULL when the file is not good; then fault and at say why. */
+struct ctl_snapshot {
+	struct ctl_map map;
+	const struct snap_header *header;
+	enum log_fault fault;
+	uint64_t at;
+};
+void ctl_snapshot_path(const struct ctl_log *log, uint64_t sequence, char path[CTL_PATH_BYTES]);
+/* Opens and judges one; 0 or a negative errno. The caller closes it. */
+int ctl_snapshot_open(const struct ctl_log *log, uint64_t sequence, struct ctl_snapshot *snapshot);
+void ctl_snapshot_close(struct ctl_snapshot *snapshot);
+
+/* The plan for what was looked at, with the newest snapshot that is good and that the log goes on
+ * from: that one stays open (header NULL: none). A snapshot that is not good is named in
+ * `warning`. */
+void ctl_log_plan(
+	const struct ctl_log *log,
+	struct rec_plan *plan,
+	struct ctl_snapshot *snapshot,
+	char *warning,
+	size_t warning_bytes
+);
 
 /* Cuts, and removes files that were prepared and never used; makes folders and identity at a first
  * start. */

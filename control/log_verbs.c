@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define LOOKS 3
+
 /* --- Which log --- */
 
 /* The folder of a node, or its log/ folder; whose it is stands in its first header that is whole.
@@ -35,7 +37,7 @@ static int open_folder(struct cli *cli, const char *folder, struct ctl_log *log)
 	if (ctl_log_look(log, false, error, sizeof(error)) < 0)
 		return cli_fail(cli, SF_EXIT_FAILED, "%s", error);
 	for (uint32_t i = 0; i < log->count; i++) {
-		struct ctl_segment_map map;
+		struct ctl_map map;
 		if (ctl_log_map(log, log->segments[i].number, &map) < 0)
 			continue;
 		const struct log_segment_header *header = (const void *)map.data;
@@ -68,6 +70,30 @@ static int open_log(struct cli *cli, const char *folder, struct ctl_log *log)
 
 /* --- info and verify --- */
 
+static json_t *snapshots_of(const struct ctl_log *log)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < log->snapshot_count; i++) {
+		struct ctl_snapshot snapshot;
+		json_t *tree = json_object();
+		ctl_snapshot_open(log, log->snapshots[i], &snapshot);
+		cli_set(tree, "sequence", log->snapshots[i]);
+		cli_set_text(tree, "state", log_fault_name(snapshot.fault));
+		cli_set(tree, "bytes", snapshot.map.bytes);
+		if (snapshot.header != NULL) {
+			cli_set(tree, "segment", snapshot.header->segment);
+			cli_set(tree, "offset", snapshot.header->offset);
+			cli_set(tree, "assets", snapshot.header->assets);
+			cli_set(tree, "sessions", snapshot.header->sessions);
+			cli_set(tree, "answers", snapshot.header->answers);
+			cli_set(tree, "written", snapshot.header->written_unix_ns);
+		}
+		json_array_append_new(list, tree);
+		ctl_snapshot_close(&snapshot);
+	}
+	return list;
+}
+
 static json_t *tree_of(const struct ctl_log *log, const struct rec_plan *plan)
 {
 	char text[1024];
@@ -97,7 +123,7 @@ static json_t *tree_of(const struct ctl_log *log, const struct rec_plan *plan)
 	cli_set_text(tree, "verdict", rec_verdict_name(plan->verdict));
 	cli_set_text(tree, "text", text);
 	json_object_set_new(tree, "refused", json_boolean(rec_refuses(plan->verdict)));
-	cli_set(tree, "first", plan->first_segment ? log->segments[0].first_sequence : 0);
+	cli_set(tree, "first", log->count > 0 ? log->segments[0].first_sequence : 0);
 	cli_set(tree, "last", plan->last_sequence);
 	cli_set(tree, "durable_mark", durable);
 	cli_set(tree, "bytes", bytes);
@@ -107,6 +133,7 @@ static json_t *tree_of(const struct ctl_log *log, const struct rec_plan *plan)
 		      log->segments[plan->last_segment - log->segments[0].number].closed;
 	json_object_set_new(tree, "closed", json_boolean(closed));
 	json_object_set_new(tree, "segments", list);
+	json_object_set_new(tree, "snapshots", snapshots_of(log));
 	return tree;
 }
 
@@ -119,6 +146,24 @@ static void draw_log(const json_t *tree, FILE *to)
 		cli_get_text(tree, "node"),
 		cli_get_text(tree, "cluster"),
 		cli_get_text(tree, "folder"));
+	json_array_foreach(json_object_get(tree, "snapshots"), index, segment)
+	{
+		if (strcmp(cli_get_text(segment, "state"), "ok") != 0) {
+			fprintf(to,
+				"snapshot   at %" PRIu64 ": %s\n",
+				cli_get(segment, "sequence"),
+				cli_get_text(segment, "state"));
+			continue;
+		}
+		fprintf(to,
+			"snapshot   at %" PRIu64 ": %" PRIu64 " assets, %" PRIu64
+			" sessions, %.1f MiB; the log goes on in segment %" PRIu64 "\n",
+			cli_get(segment, "sequence"),
+			cli_get(segment, "assets"),
+			cli_get(segment, "sessions"),
+			(double)cli_get(segment, "bytes") / 1048576,
+			cli_get(segment, "segment"));
+	}
 	json_array_foreach((json_t *)(uintptr_t)list, index, segment)
 	{
 		if (strcmp(cli_get_text(segment, "header"), "ok") != 0) {
@@ -159,15 +204,24 @@ static int look(struct cli *cli, bool deep)
 {
 	struct ctl_log log;
 	struct rec_plan plan;
+	struct ctl_snapshot snapshot;
+	char warning[1024];
 	char error[1024];
 	int result = open_log(cli, cli->more[0], &log);
 	if (result != SF_EXIT_OK)
 		return result;
-	uint64_t before_ns = ctl_monotonic_ns();
-	if (ctl_log_look(&log, deep, error, sizeof(error)) < 0)
-		return cli_fail(cli, SF_EXIT_FAILED, "%s", error);
-	double seconds = (double)(ctl_monotonic_ns() - before_ns) / 1e9;
-	rec_plan_make(&plan, log.identity_state, log.segments, log.count, 0);
+	double seconds = 0;
+	/* Where a node is writing, a look may find a group that is half there. */
+	for (int look = 0; look == 0 || (look < LOOKS && rec_refuses(plan.verdict)); look++) {
+		uint64_t before_ns = ctl_monotonic_ns();
+		if (ctl_log_look(&log, deep, error, sizeof(error)) < 0)
+			return cli_fail(cli, SF_EXIT_FAILED, "%s", error);
+		seconds = (double)(ctl_monotonic_ns() - before_ns) / 1e9;
+		ctl_log_plan(&log, &plan, &snapshot, warning, sizeof(warning));
+		ctl_snapshot_close(&snapshot);
+	}
+	if (*warning)
+		fprintf(stderr, "standfast: snapshot not good: %s\n", warning);
 	json_t *tree = tree_of(&log, &plan);
 	if (deep)
 		json_object_set_new(tree, "seconds", json_real(seconds));
@@ -181,7 +235,7 @@ static int look(struct cli *cli, bool deep)
 struct walker {
 	struct ctl_log log;
 	uint32_t next; /* segment */
-	struct ctl_segment_map map;
+	struct ctl_map map;
 	struct log_position position;
 	const struct rep_entry *entry;
 	uint32_t left; /* entries of the group in hand */

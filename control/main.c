@@ -10,6 +10,7 @@
 #include "control/api.h"
 #include "control/attach.h"
 #include "control/events.h"
+#include "control/checkpoint.h"
 #include "control/replay.h"
 #include "control/requests.h"
 #include "control/text.h"
@@ -36,6 +37,7 @@ struct control {
 	struct ctl_events events;
 	struct ctl_api api;
 	struct ctl_replay replay;
+	struct ctl_checkpoint checkpoint;
 	int lock_fd;
 };
 static struct control control;
@@ -76,6 +78,7 @@ static void note_attached(struct control *c)
 	ctl_events_add(&c->events, &event);
 	ctl_requests_rings_new(&c->requests);
 	ctl_replay_start(&c->replay, &c->settings);
+	ctl_checkpoint_start(&c->checkpoint, &c->settings);
 }
 
 static void note_lost(struct control *c)
@@ -235,6 +238,7 @@ int main(int argc, char **argv)
 	sf_log(SF_NOTICE, "serving %s", control.api.path);
 	run(&control, &while_waiting);
 	sf_log(SF_NOTICE, "stopped");
+	ctl_checkpoint_stop(&control.checkpoint);
 	ctl_replay_stop(&control.replay);
 	ctl_api_close(&control.api);
 	ctl_attach_close(&control.attach);

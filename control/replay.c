@@ -3,6 +3,7 @@
 
 #include "config/bytes.h"
 #include "config/log.h"
+#include "control/copy.h"
 #include "control/log_store.h"
 #include "control/text.h"
 #include "dataplane/shm.h"
@@ -27,6 +28,7 @@ struct run {
 	struct dp_shm *shm;
 	struct ctl_log log;
 	struct rec_plan plan;
+	struct ctl_snapshot snapshot;
 	uint64_t head; /* of the ring, ours */
 	uint64_t look_ns, say_ns;
 	uint32_t epoch; /* of the newest entry */
@@ -153,6 +155,36 @@ verify(struct run *run,
 	return done;
 }
 
+/* --- Snapshot --- */
+
+static bool put(struct run *run, uint32_t type, const void *data, uint32_t bytes)
+{
+	struct dp_fill_record *record = room(run, sizeof(*record) + bytes);
+	if (record == NULL)
+		return false;
+	if (bytes > 0)
+		memcpy(record + 1, data, bytes);
+	publish(run, record, type, bytes);
+	return true;
+}
+
+static bool stream_snapshot(struct run *run)
+{
+	const struct snap_header *header = run->snapshot.header;
+	if (header == NULL)
+		return true;
+	const struct snap_block *block = snap_first(header);
+	bool good = put(run, DP_FILL_SNAPSHOT, header, sizeof(*header));
+	for (uint32_t i = 0; i < header->blocks && good; i++, block = snap_next(block)) {
+		good = put(run, DP_FILL_BLOCK, block, block->bytes);
+		run->replay->bytes += block->bytes;
+	}
+	run->epoch = header->epoch;
+	return good && put(run, DP_FILL_SNAPSHOT_END, NULL, 0);
+}
+
+/* --- Log --- */
+
 /* Streams one segment from the place where position stands; moves it to the segment's end. */
 static bool
 stream_segment(struct run *run, const struct rec_segment *segment, struct log_position *position)
@@ -231,6 +263,8 @@ static bool stream(struct run *run)
 			.next_sequence = segment->first_sequence,
 			.chain = segment->chain,
 		};
+		if (segment->number == run->plan.start.segment)
+			position = run->plan.start;
 		run->epoch = (uint32_t)sf_max64(run->epoch, segment->header_epoch);
 		if (!stream_segment(run, segment, &position))
 			return false;
@@ -240,18 +274,55 @@ static bool stream(struct run *run)
 
 /* --- The whole --- */
 
+/* Of another model, or other bounds? Then its records mean something else. */
+static bool judge_snapshot(struct run *run)
+{
+	const struct snap_header *header = run->snapshot.header;
+	struct snap_shape ours;
+	const char *field;
+	char path[CTL_PATH_BYTES];
+	if (header == NULL)
+		return true;
+	ctl_copy_shape(run->replay->settings, &ours);
+	if (snap_fits(&ours, &header->shape, &field))
+		return true;
+	ctl_snapshot_path(&run->log, header->sequence, path);
+	snprintf(
+		run->replay->text,
+		sizeof(run->replay->text),
+		"%s was made with another value of %s; start with that one",
+		path,
+		field
+	);
+	return refuse(run);
+}
+
 static bool plan(struct run *run)
 {
 	struct ctl_replay *replay = run->replay;
+	char warning[1024];
 	ctl_log_init(&run->log, replay->settings, &disk_real);
 	if (ctl_log_look(&run->log, false, replay->text, sizeof(replay->text)) < 0)
 		return refuse(run);
-	rec_plan_make(&run->plan, run->log.identity_state, run->log.segments, run->log.count, 0);
+	ctl_log_plan(&run->log, &run->plan, &run->snapshot, warning, sizeof(warning));
+	if (*warning)
+		sf_log(SF_WARNING, "snapshot passed over: %s", warning);
 	ctl_log_say(&run->log, &run->plan, replay->text, sizeof(replay->text));
 	if (rec_refuses(run->plan.verdict))
 		return refuse(run);
+	if (!judge_snapshot(run))
+		return false;
 	for (uint32_t i = 0; i < run->log.count; i++)
-		replay->total_bytes += run->log.segments[i].end_offset;
+		if (run->log.segments[i].number >= run->plan.first_segment)
+			replay->total_bytes += run->log.segments[i].end_offset;
+	if (run->snapshot.header != NULL) {
+		replay->total_bytes += run->snapshot.map.bytes - run->plan.start.offset;
+		sf_log(SF_NOTICE,
+		       "snapshot at %" PRIu64 ": %" PRIu64 " assets, %" PRIu64 " sessions",
+		       run->snapshot.header->sequence,
+		       run->snapshot.header->assets,
+		       run->snapshot.header->sessions);
+	}
 	sf_log(SF_NOTICE,
 	       "log: %s; entries up to %" PRIu64 ", %" PRIu64 " bytes cut",
 	       replay->text,
@@ -262,27 +333,14 @@ static bool plan(struct run *run)
 	return true;
 }
 
-static bool put_empty(struct run *run, uint32_t type)
-{
-	struct dp_fill_record *record = room(run, sizeof(*record));
-	if (record != NULL)
-		publish(run, record, type, 0);
-	return record != NULL;
-}
-
 static bool put_end(struct run *run)
 {
-	struct dp_fill_record *record = room(run, sizeof(*record) + sizeof(struct dp_fill_end));
-	if (record == NULL)
-		return false;
-	struct dp_fill_end *end = (struct dp_fill_end *)(record + 1);
-	*end = (struct dp_fill_end){
+	struct dp_fill_end end = {
 		.history = {.last_sequence = run->plan.last_sequence, .epoch = run->epoch},
 		.position = run->plan.position,
 		.durable = run->plan.last_sequence,
 	};
-	publish(run, record, DP_FILL_END, sizeof(*end));
-	return true;
+	return put(run, DP_FILL_END, &end, sizeof(end));
 }
 
 /* The identity says that the log holds something, as soon as it does. */
@@ -307,7 +365,8 @@ static void fill(struct run *run)
 	struct timespec pause = {.tv_nsec = 1000000};
 	run->head = dp_shm_load(&run->shm->fill.head);
 	dp_shm_store(&run->shm->fill.refused, 0);
-	if (!plan(run) || !put_empty(run, DP_FILL_BEGIN) || !stream(run) || !put_end(run))
+	if (!plan(run) || !put(run, DP_FILL_BEGIN, NULL, 0) || !stream_snapshot(run) ||
+	    !stream(run) || !put_end(run))
 		return;
 	while (dp_shm_load(&run->shm->fill.state) != DP_FILL_DONE) {
 		if (!goes_on(run))
@@ -347,6 +406,7 @@ static void *run_replay(void *argument)
 			);
 			refuse(&run);
 		}
+		ctl_snapshot_close(&run.snapshot);
 		ctl_log_free(&run.log);
 		dp_shm_detach(run.shm);
 	}

@@ -18,6 +18,49 @@ static const char *sync_name(uint64_t sync)
 	return sync < 3 ? names[sync] : "unknown";
 }
 
+static json_t *checkpoint_build(const struct dp_shm_checkpoint *facts)
+{
+	json_t *tree = json_object();
+	cli_set(tree, "sequence", dp_shm_load(&facts->sequence));
+	cli_set(tree, "snapshot", dp_shm_load(&facts->snapshot_sequence));
+	cli_set(tree, "snapshot_unix_ns", dp_shm_load(&facts->snapshot_unix_ns));
+	cli_set(tree, "snapshot_bytes", dp_shm_load(&facts->snapshot_bytes));
+	cli_set(tree, "snapshot_took_ns", dp_shm_load(&facts->snapshot_took_ns));
+	cli_set(tree, "snapshots", dp_shm_load(&facts->snapshots));
+	cli_set(tree, "snapshots_failed", dp_shm_load(&facts->snapshots_failed));
+	cli_set(tree, "segments_removed", dp_shm_load(&facts->segments_removed));
+	cli_set(tree, "compared", dp_shm_load(&facts->compared));
+	cli_set(tree, "audit_fault", dp_shm_load(&facts->audit_fault));
+	cli_set(tree, "damage", dp_shm_load(&facts->damage));
+	return tree;
+}
+
+static void checkpoint_draw(const json_t *tree, FILE *to)
+{
+	if (cli_get(tree, "snapshot") != 0)
+		fprintf(to,
+			"snapshot   at %" PRIu64 ", %.1f MiB; %" PRIu64 " digests audited\n",
+			cli_get(tree, "snapshot"),
+			(double)cli_get(tree, "snapshot_bytes") / 1048576,
+			cli_get(tree, "compared"));
+	else
+		fprintf(to, "snapshot   none yet\n");
+	if (cli_get(tree, "audit_fault") != 0)
+		fprintf(to,
+			"AUDIT      at sequence %" PRIu64
+			" the state made from the log is not the dataplane's\n",
+			cli_get(tree, "audit_fault"));
+	if (cli_get(tree, "damage") != 0)
+		fprintf(to,
+			"DAMAGE     in the log behind sequence %" PRIu64
+			" (standfast log verify says where)\n",
+			cli_get(tree, "damage") - 1);
+	if (cli_get(tree, "snapshots_failed") != 0)
+		fprintf(to,
+			"SNAPSHOTS  %" PRIu64 " could not be written (control's log says why)\n",
+			cli_get(tree, "snapshots_failed"));
+}
+
 json_t *cli_log_build(const struct dp_shm *shm)
 {
 	const struct dp_shm_log *log = &shm->log;
@@ -33,6 +76,7 @@ json_t *cli_log_build(const struct dp_shm *shm)
 	cli_set(tree, "durable", dp_shm_load(&log->durable));
 	cli_set(tree, "failed", dp_shm_load(&log->failed));
 	json_object_set_new(tree, "full", json_boolean(dp_shm_load(&log->full) != 0));
+	json_object_set_new(tree, "checkpoint", checkpoint_build(&shm->checkpoint));
 	return tree;
 }
 
@@ -55,4 +99,5 @@ void cli_log_draw(const json_t *tree, FILE *to)
 			strerror((int)cli_get(tree, "failed")));
 	if (json_is_true(json_object_get(tree, "full")))
 		fprintf(to, "DISK FULL  no segment can be prepared (log.reserve)\n");
+	checkpoint_draw(json_object_get(tree, "checkpoint"), to);
 }

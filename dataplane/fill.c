@@ -5,27 +5,47 @@
  * a primary go on a standby: into the arena, through the session table, to their workers. Each poll
  * takes a bounded number of them.
  *
- * Entries that are here already are passed over, so a control that was killed in the middle simply
- * begins again.
+ * A snapshot comes first, if there is one: sessions are put back here, assets and answers by their
+ * workers, which read the blocks where control put them. The digests in its header decide whether
+ * everything arrived.
+ *
+ * Blocks and entries that are here already are passed over, so a control that was killed in the
+ * middle simply begins again.
  */
 #include "config/bytes.h"
 #include "dataplane/clock.h"
 #include "dataplane/sequencer.h"
 
 #define ENTRIES_PER_POLL 512
+#define BLOCK_BUDGET 128 /* what a block of a snapshot counts for */
 
 static uint8_t *ring_of(const struct dp_sequencer *sequencer)
 {
 	return (uint8_t *)sequencer->shm + sequencer->shm->fill_at;
 }
 
-static void pass(struct dp_sequencer *sequencer, uint32_t bytes)
+/* Gives the bytes of what was taken back to control, once no worker reads them any more. True when
+ * that is so. */
+static bool give_back(struct dp_sequencer *sequencer)
 {
 	struct dp_shm_fill *fill = &sequencer->shm->fill;
+	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
+		const struct dp_worker *worker = &sequencer->workers[i];
+		/* Acquire: pairs with the worker's release; its part of the state is seen. */
+		if (__atomic_load_n(&worker->restored, __ATOMIC_ACQUIRE) != worker->restores)
+			return false;
+	}
+	/* Release: our reading of the records comes before control writes there again. */
+	if (fill->tail != sequencer->fill.taken)
+		__atomic_store_n(&fill->tail, sequencer->fill.taken, __ATOMIC_RELEASE);
+	return true;
+}
+
+static void pass(struct dp_sequencer *sequencer, uint32_t bytes)
+{
 	sequencer->fill.record_done = 0;
 	sequencer->fill.group_left = 0;
-	/* Release: our reading of the record comes before control writes there again. */
-	__atomic_store_n(&fill->tail, fill->tail + bytes, __ATOMIC_RELEASE);
+	sequencer->fill.taken += bytes;
 }
 
 static void refuse(struct dp_sequencer *sequencer, uint64_t sequence)
@@ -34,16 +54,17 @@ static void refuse(struct dp_sequencer *sequencer, uint64_t sequence)
 	sequencer->counters->bad_fill++;
 }
 
-/* The record at the tail, or NULL: there is none, or it makes no sense. */
+/* The record in hand, or NULL: there is none, or it makes no sense. */
 static const struct dp_fill_record *next_record(struct dp_sequencer *sequencer)
 {
 	struct dp_shm_fill *fill = &sequencer->shm->fill;
 	uint64_t bytes = sequencer->shm->fill_bytes;
 	/* Acquire: pairs with control's release; the record is complete. */
-	uint64_t there = __atomic_load_n(&fill->head, __ATOMIC_ACQUIRE) - fill->tail;
+	uint64_t taken = sequencer->fill.taken;
+	uint64_t there = __atomic_load_n(&fill->head, __ATOMIC_ACQUIRE) - taken;
 	if (there == 0 || dp_shm_load(&fill->fault) != 0)
 		return NULL;
-	uint64_t at = fill->tail & (bytes - 1);
+	uint64_t at = taken & (bytes - 1);
 	const struct dp_fill_record *record = (const void *)(ring_of(sequencer) + at);
 	if (there > bytes || there < sizeof(*record) || record->bytes < sizeof(*record) ||
 	    record->bytes % 8 != 0 || record->bytes > there || at + record->bytes > bytes) {
@@ -52,6 +73,84 @@ static const struct dp_fill_record *next_record(struct dp_sequencer *sequencer)
 	}
 	return record;
 }
+
+/* --- Snapshot --- */
+
+static bool take_header(struct dp_sequencer *sequencer, const struct snap_header *header)
+{
+	struct dp_fill *fill = &sequencer->fill;
+	struct snap_shape shape;
+	const char *field;
+	if (fill->header.crc != 0) /* begun again: the same one, or none */
+		return fill->header.crc == header->crc &&
+		       fill->header.sequence == header->sequence;
+	dp_shard_shape(&sequencer->workers[0].shard.config, &shape);
+	if (sequencer->last_appended != 0 || header->sequence == 0 || header->crc == 0 ||
+	    header->lineage_count > REP_MAX_LINEAGE || !snap_fits(&shape, &header->shape, &field))
+		return false;
+	fill->header = *header;
+	return true;
+}
+
+static bool
+take_block(struct dp_sequencer *sequencer, const struct dp_fill_record *record, uint32_t number)
+{
+	struct dp_fill *fill = &sequencer->fill;
+	const struct snap_block *block = (const void *)(record + 1);
+	uint32_t room = record->bytes - (uint32_t)sizeof(*record);
+	if (fill->header.crc == 0 || room < sizeof(*block) || block->bytes != room ||
+	    block->partition >= REP_PARTITIONS || block->number != number)
+		return false;
+	if (number < fill->blocks)
+		return true;
+	if (number > fill->blocks || fill->based)
+		return false;
+	fill->blocks++;
+	if (block->type == SNAP_SESSIONS)
+		return snap_restore_sessions(&sequencer->sessions, block);
+	uint32_t worker = sequencer->worker_of[block->partition];
+	dp_sequencer_push(
+		sequencer,
+		worker,
+		DP_ELEMENT_BLOCK | (uint64_t)((const uint8_t *)block - ring_of(sequencer))
+	);
+	sequencer->workers[worker].restores++;
+	return block->type == SNAP_ASSETS || block->type == SNAP_ANSWERS;
+}
+
+/* All blocks are in their places, and no worker is busy with one: is this the state whose digests
+ * the header has? */
+static bool take_base(struct dp_sequencer *sequencer)
+{
+	struct dp_fill *fill = &sequencer->fill;
+	const struct snap_header *header = &fill->header;
+	struct rep_core *core = &sequencer->core;
+	uint64_t assets_digest = 0;
+	if (fill->based)
+		return true;
+	if (header->crc == 0 || fill->blocks != header->blocks)
+		return false;
+	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
+		if (sequencer->workers[i].misfit)
+			return false;
+		assets_digest += sequencer->workers[i].shard.assets_digest;
+	}
+	if (assets_digest != header->assets_digest ||
+	    sequencer->sessions.digest != header->sessions_digest)
+		return false;
+	rep_session_restored(&sequencer->sessions);
+	/* The worker waits at its ring: what is written here is seen with its next element. */
+	sequencer->workers[0].shard.answers_digest = header->answers_digest;
+	memcpy(core->lineage, header->lineage, sizeof(core->lineage));
+	core->lineage_count = header->lineage_count;
+	sequencer->last_appended = fill->base = header->sequence;
+	fill->based = true;
+	dp_shm_store(&sequencer->shm->fill.snapshot, header->sequence);
+	dp_shm_store(&sequencer->shm->fill.sequence, header->sequence);
+	return true;
+}
+
+/* --- Entries --- */
 
 /* Takes entries of the group in hand, as many as have room; false when one does not fit. */
 static bool take_entries(struct dp_sequencer *sequencer, const uint8_t *end, unsigned *budget)
@@ -149,38 +248,61 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 	dp_shm_store(&sequencer->shm->fill.state, DP_FILL_DONE);
 }
 
+/* Takes the record in hand, or a part of it; true when it is done with. */
+static bool
+take(struct dp_sequencer *sequencer, const struct dp_fill_record *record, unsigned *budget)
+{
+	uint32_t bytes = record->bytes - (uint32_t)sizeof(*record);
+	bool good = true;
+	switch (record->type) {
+	case DP_FILL_SKIP:
+		return true;
+	case DP_FILL_BEGIN:
+		sequencer->fill.next_block = 0;
+		dp_shm_store(&sequencer->shm->fill.state, DP_FILL_RUNNING);
+		return true;
+	case DP_FILL_SNAPSHOT:
+		good = bytes == sizeof(struct snap_header) &&
+		       take_header(sequencer, (const void *)(record + 1));
+		break;
+	case DP_FILL_BLOCK:
+		good = take_block(sequencer, record, sequencer->fill.next_block++);
+		*budget -= sf_min64(*budget, BLOCK_BUDGET);
+		break;
+	case DP_FILL_SNAPSHOT_END:
+		dp_sequencer_push_flush(sequencer);
+		if (!give_back(sequencer)) {
+			*budget = 0;
+			return false; /* the workers are behind */
+		}
+		good = take_base(sequencer);
+		break;
+	case DP_FILL_GROUPS:
+		return take_groups(sequencer, record, budget);
+	case DP_FILL_END:
+		good = bytes == sizeof(struct dp_fill_end);
+		if (good)
+			start(sequencer, (const struct dp_fill_end *)(record + 1));
+		break;
+	default:
+		good = false;
+	}
+	if (!good)
+		refuse(sequencer, sequencer->last_appended);
+	return good;
+}
+
 unsigned dp_fill_poll(struct dp_sequencer *sequencer)
 {
 	unsigned budget = ENTRIES_PER_POLL;
 	while (budget > 0 && !sequencer->core.started) {
 		const struct dp_fill_record *record = next_record(sequencer);
-		if (record == NULL)
+		if (record == NULL || !take(sequencer, record, &budget))
 			break;
-		switch (record->type) {
-		case DP_FILL_BEGIN:
-			dp_shm_store(&sequencer->shm->fill.state, DP_FILL_RUNNING);
-			break;
-		case DP_FILL_SKIP:
-			break;
-		case DP_FILL_GROUPS:
-			if (!take_groups(sequencer, record, &budget)) {
-				dp_sequencer_push_flush(sequencer);
-				return ENTRIES_PER_POLL - budget;
-			}
-			break;
-		case DP_FILL_END:
-			if (record->bytes == sizeof(*record) + sizeof(struct dp_fill_end)) {
-				start(sequencer, (const struct dp_fill_end *)(record + 1));
-				break;
-			}
-			/* fall through */
-		default:
-			refuse(sequencer, sequencer->last_appended);
-			return 1;
-		}
 		pass(sequencer, record->bytes);
-		budget--;
+		budget -= sf_min64(budget, 1);
 	}
 	dp_sequencer_push_flush(sequencer);
+	give_back(sequencer);
 	return ENTRIES_PER_POLL - budget;
 }

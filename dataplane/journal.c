@@ -276,11 +276,15 @@ void dp_journal_begin(struct dp_journal *journal, const struct log_position *pos
 	journal->position.offset = LOG_BLOCK_BYTES;
 	journal->turned = true;
 	journal->marked = position->next_sequence - 1;
-	journal->written = journal->durable = position->next_sequence - 1;
+	/* Relaxed: begin, below, is what the threads wait for. */
+	__atomic_store_n(&journal->written, position->next_sequence - 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&journal->durable, position->next_sequence - 1, __ATOMIC_RELAXED);
 	dp_shm_store(&journal->shm->copied, position->next_sequence - 1);
 	dp_shm_store(&journal->shm->written, position->next_sequence - 1);
 	dp_shm_store(&journal->shm->durable, position->next_sequence - 1);
-	journal->wanted = position->segment + DP_JOURNAL_READY - 1;
+	__atomic_store_n(
+		&journal->wanted, position->segment + DP_JOURNAL_READY - 1, __ATOMIC_RELAXED
+	);
 	__atomic_store_n(&journal->begun, true, __ATOMIC_RELEASE);
 	/* Release: the threads that see it see all of the above. */
 	__atomic_store_n(&journal->begin, position->segment, __ATOMIC_RELEASE);

@@ -253,6 +253,7 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	worker->commit = &node->commit;
 	worker->arena = node->sequencer->intake.arena;
 	worker->meta = node->sequencer->meta;
+	worker->fill = (const uint8_t *)node->shm + node->shm->fill_at;
 	worker->shm = shm;
 	worker->answered = dp_shm_histogram(node->shm, DP_STAGES + index);
 	worker->side_stride_bytes =
@@ -443,6 +444,15 @@ int dp_node_create(
 			error, error_bytes, "there is no asset model \"%s\"", settings->assets.model
 		);
 		return -ENOENT;
+	}
+	if (settings->replication.ack == CFG_ACK_DURABLE && settings->log.enabled != CFG_ON) {
+		snprintf(
+			error,
+			error_bytes,
+			"replication.ack = \"durable\" without log.enabled = \"on\": there is no log "
+			"to wait for"
+		);
+		return -ENOTSUP;
 	}
 	uint32_t frame_bytes =
 		REP_FRAME_HEADER_BYTES + rep_entry_bytes(settings->limits.max_payload_bytes);

@@ -31,10 +31,15 @@ struct dp_burst_mark {
 
 /* How far the replay has come (fill.c). */
 struct dp_fill {
+	uint64_t taken;	      /* place of the record in hand; before it, all are taken */
 	uint64_t base;	      /* sequence of the snapshot; entries begin behind it */
-	uint32_t record_done; /* bytes of the record at the tail that are done with */
+	uint32_t record_done; /* bytes of the record in hand that are done with */
 	uint32_t group_left;  /* entries of the group in hand that are still to be taken */
 	const uint8_t *entry; /* the next of them */
+	uint32_t next_block;  /* of the snapshot, in this run of control */
+	uint32_t blocks;      /* of it that are taken */
+	bool based;	      /* the snapshot is in */
+	struct snap_header header; /* crc 0: no snapshot was begun */
 };
 
 struct dp_sequencer {

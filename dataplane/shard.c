@@ -228,3 +228,134 @@ enum cli_status dp_shard_read(
 	*asset_version = asset->version;
 	return shard->config.model->read(asset->state, operation, result);
 }
+
+/* --- Snapshots --- */
+
+void dp_shard_shape(const struct dp_shard_config *config, struct snap_shape *shape)
+{
+	*shape = (struct snap_shape){
+		.state_bytes = config->model->state_bytes,
+		.max_assets = config->max_assets,
+		.max_sessions = config->max_sessions,
+		.max_inflight = config->max_inflight,
+		.max_answer_bytes = config->max_answer_bytes,
+	};
+	for (uint32_t i = 0; i + 1 < SNAP_NAME_BYTES && config->model->name[i]; i++)
+		shape->model[i] = config->model->name[i];
+}
+
+static bool
+restore_asset(struct dp_shard *shard, const struct snap_asset *saved, uint8_t partition)
+{
+	if (rep_partition(saved->asset_id) != partition || saved->version == 0)
+		return false;
+	struct dp_asset *asset =
+		find_asset(shard, dp_shard_home(shard, saved->asset_id), saved->asset_id);
+	if (asset->version != 0 || !has_room(shard, saved->asset_id))
+		return false;
+	begin_asset(shard, asset, saved->asset_id);
+	asset->version = saved->version;
+	asset->last_sequence = saved->last_sequence;
+	memcpy(asset->state, saved->state, shard->config.model->state_bytes);
+	asset->hash = asset_hash(shard, asset);
+	shard->assets_digest += asset->hash;
+	return true;
+}
+
+static bool restore_answer(struct dp_shard *shard, const struct snap_answer *saved)
+{
+	if (saved->session >= shard->config.max_sessions || saved->sequence == 0 ||
+	    saved->payload_bytes > shard->answer_limit)
+		return false;
+	struct dp_answer *answer =
+		dp_shard_answer_place(shard, saved->session, saved->request_seq);
+	answer->sequence = saved->sequence;
+	answer->asset_version = saved->asset_version;
+	answer->status = saved->status;
+	answer->payload_bytes = saved->payload_bytes;
+	memcpy(answer->payload, saved->payload, saved->payload_bytes);
+	return true;
+}
+
+bool dp_shard_restore(struct dp_shard *shard, const struct snap_block *block)
+{
+	const uint8_t *at = (const uint8_t *)(block + 1);
+	uint32_t left = block->bytes - (uint32_t)sizeof(*block);
+	if (block->partition >= REP_PARTITIONS || shard->partitions[block->partition] == NULL)
+		return false;
+	for (uint32_t i = 0; i < block->count; i++) {
+		uint32_t bytes = (uint32_t)sizeof(struct snap_asset) + shard->config.model->state_bytes;
+		if (block->type == SNAP_ANSWERS) {
+			const struct snap_answer *saved = (const void *)at;
+			if (left < sizeof(*saved))
+				return false;
+			bytes = snap_answer_bytes(saved->payload_bytes);
+		}
+		if (left < bytes)
+			return false;
+		bool fits = block->type == SNAP_ANSWERS
+				    ? restore_answer(shard, (const void *)at)
+				    : restore_asset(shard, (const void *)at, block->partition);
+		if (!fits)
+			return false;
+		at += bytes;
+		left -= bytes;
+	}
+	return left == 0;
+}
+
+uint32_t dp_shard_save_assets(
+	const struct dp_shard *shard,
+	uint8_t partition,
+	uint32_t *cursor,
+	void *to,
+	uint32_t room_bytes,
+	uint32_t *count
+)
+{
+	uint32_t state_bytes = shard->config.model->state_bytes;
+	uint32_t bytes = (uint32_t)sizeof(struct snap_asset) + state_bytes;
+	uint32_t used = 0;
+	*count = 0;
+	for (; *cursor < shard->partition_slots && used + bytes <= room_bytes; (*cursor)++) {
+		const struct dp_asset *asset =
+			(const void *)(shard->partitions[partition] +
+				       (uint64_t)*cursor * shard->asset_stride_bytes);
+		if (asset->version == 0)
+			continue;
+		struct snap_asset *saved = (void *)((uint8_t *)to + used);
+		*saved = (struct snap_asset){
+			.asset_id = asset->asset_id,
+			.version = asset->version,
+			.last_sequence = asset->last_sequence,
+		};
+		memcpy(saved->state, asset->state, state_bytes);
+		used += bytes;
+		(*count)++;
+	}
+	return used;
+}
+
+bool dp_shard_save_answer(
+	const struct dp_shard *shard,
+	uint32_t session,
+	const struct rep_session_slot *slot,
+	struct snap_answer *to,
+	uint32_t *bytes
+)
+{
+	const struct dp_answer *answer =
+		dp_shard_answer(shard, session, slot->request_seq, slot->sequence);
+	if (answer == NULL)
+		return false;
+	*bytes = snap_answer_bytes(answer->payload_bytes);
+	memset(to, 0, *bytes);
+	to->session = session;
+	to->request_seq = slot->request_seq;
+	to->sequence = answer->sequence;
+	to->asset_version = answer->asset_version;
+	to->status = answer->status;
+	to->payload_bytes = answer->payload_bytes;
+	memcpy(to->payload, answer->payload, answer->payload_bytes);
+	return true;
+}

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "dataplane/model/model.h"
+#include "recovery/snapshot.h"
 #include "replication/session.h"
 
 #include <stdbool.h>
@@ -135,4 +136,32 @@ enum cli_status dp_shard_read(
 	struct dp_operation *operation,
 	struct dp_result *result,
 	uint64_t *asset_version
+);
+
+/* --- Snapshots --- */
+
+/* What the shards' meaning depends on. */
+void dp_shard_shape(const struct dp_shard_config *config, struct snap_shape *shape);
+/* Puts the records of a block of assets or answers back; false when one does not fit (not this
+ * shard's partition, twice there, beyond a bound): the shard is then of no use. The sum of answers
+ * ever given is not in the records: the caller adds it to answers_digest of one shard. */
+bool dp_shard_restore(struct dp_shard *shard, const struct snap_block *block);
+/* Writes assets of a partition, or answers, as records into [to, to + room_bytes). *cursor: 0 to
+ * begin with; left behind the last slot that was looked at. Returns the bytes, *count the records;
+ * 0 bytes: there are no more. */
+uint32_t dp_shard_save_assets(
+	const struct dp_shard *shard,
+	uint8_t partition,
+	uint32_t *cursor,
+	void *to,
+	uint32_t room_bytes,
+	uint32_t *count
+);
+/* The kept answer of a live request; false when the shard does not have it. *bytes: written. */
+bool dp_shard_save_answer(
+	const struct dp_shard *shard,
+	uint32_t session,
+	const struct rep_session_slot *slot,
+	struct snap_answer *to,
+	uint32_t *bytes
 );

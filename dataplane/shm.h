@@ -15,6 +15,7 @@
 #include "config/settings.h"
 #include "dataplane/counters.h"
 #include "recovery/log_format.h"
+#include "recovery/snapshot.h"
 #include "replication/core.h"
 
 #include <stdbool.h>
@@ -22,7 +23,7 @@
 #include <stdint.h>
 
 #define DP_SHM_MAGIC 0x5453464e41545331ull
-#define DP_SHM_VERSION 2
+#define DP_SHM_VERSION 3
 #define DP_SHM_MAX_MARKS 8 /* digests remembered per worker */
 #define DP_SHM_RING_SLOTS 1024
 #define DP_SHM_MESSAGE_BYTES 64
@@ -115,13 +116,12 @@ struct dp_shm_log {
  * DP_FILL_SKIP fills the rest before the end. head and tail only grow. */
 enum dp_fill_type {
 	DP_FILL_SKIP = 1,
-	DP_FILL_BEGIN,	 /* u64 request: everything so far is void, also half a replay before */
-	DP_FILL_SESSION, /* struct rep_session_saved */
-	DP_FILL_ASSET,	 /* struct dp_asset_saved */
-	DP_FILL_ANSWER,	 /* struct dp_answer_saved */
-	DP_FILL_SUMS,	 /* struct dp_sums_saved: the snapshot is complete */
-	DP_FILL_GROUPS,	 /* whole groups as they stand in the log, verified by control */
-	DP_FILL_END,	 /* struct dp_fill_end: the node may start */
+	DP_FILL_BEGIN,
+	DP_FILL_SNAPSHOT,     /* struct snap_header: its blocks follow */
+	DP_FILL_BLOCK,	      /* struct snap_block with its records, verified by control */
+	DP_FILL_SNAPSHOT_END, /* all blocks were there */
+	DP_FILL_GROUPS,	      /* whole groups as they stand in the log, verified by control */
+	DP_FILL_END,	      /* struct dp_fill_end: the node may start */
 };
 struct dp_fill_record {
 	uint32_t bytes; /* with this header, multiple of 8 */
@@ -149,6 +149,21 @@ struct dp_shm_fill {
 	uint64_t snapshot; /* sequence of the snapshot that was filled; 0: none yet */
 	uint64_t fault;	   /* 0, or the sequence of a record that does not fit: the replay ends */
 };
+
+/* Control's copy of the state and its snapshots. Writer: control's checkpoint thread. */
+struct dp_shm_checkpoint {
+	uint64_t sequence;	    /* the copy has come so far */
+	uint64_t snapshot_sequence; /* newest good snapshot; 0: none */
+	uint64_t snapshot_unix_ns;
+	uint64_t snapshot_bytes;
+	uint64_t snapshot_took_ns;
+	uint64_t snapshots;	   /* written in this life of control */
+	uint64_t snapshots_failed; /* and not written */
+	uint64_t segments_removed;
+	uint64_t compared;    /* digests that were the same */
+	uint64_t audit_fault; /* sequence at which they were not; 0: never */
+	uint64_t damage;      /* the log was not as it should be behind this sequence, + 1; 0: never */
+} __attribute__((aligned(64)));
 
 /* Messages between control and dataplane: 64 bytes by value. Each carries who it is meant for, so
  * that what a restarted process left behind is recognised and dropped. */
@@ -220,6 +235,7 @@ struct dp_shm {
 	struct dp_shm_marks session_marks; /* writer: the sequencer */
 	struct dp_shm_log log;
 	struct dp_shm_fill fill;
+	struct dp_shm_checkpoint checkpoint;
 	uint64_t mbufs_in_use
 		__attribute__((aligned(64))); /* writer: main thread, each status round */
 	uint64_t mbufs_baseline;

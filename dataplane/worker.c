@@ -64,6 +64,15 @@ static void write_mark(struct dp_worker *worker, uint64_t sequence)
 	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
 }
 
+static void restore(struct dp_worker *worker, uint64_t offset)
+{
+	if (!dp_shard_restore(&worker->shard, (const void *)(worker->fill + offset)))
+		worker->misfit = true;
+	dp_shm_store(&worker->shm->assets, worker->shard.asset_count);
+	/* Release: the sequencer sees the shard as it is now, and may give the bytes back. */
+	__atomic_store_n(&worker->restored, worker->restored + 1, RELEASE);
+}
+
 static inline void hold(struct dp_worker *worker, uint64_t element)
 {
 	worker->held[worker->held_head & worker->held_mask] = element;
@@ -227,7 +236,10 @@ unsigned dp_worker_poll(void *agent)
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
 		if (element & DP_ELEMENT_MARK) {
-			write_mark(worker, value);
+			if (element & DP_ELEMENT_SIDE)
+				restore(worker, value);
+			else
+				write_mark(worker, value);
 		} else if (element & DP_ELEMENT_SIDE) {
 			struct dp_side *side = dp_worker_side(worker, value);
 			if (side->kind == DP_SIDE_READ)

@@ -5,7 +5,8 @@
  * of held answers until the sequencer publishes that it is committed.
  *
  * The ring carries u64 elements, never payload: a sequence (the entry is in the arena), or with
- * bit 63 a place in this worker's side arena (reads and repeats), or with bit 62 a digest mark.
+ * bit 63 a place in this worker's side arena (reads and repeats), or with bit 62 a digest mark; or
+ * with both a block of a snapshot, at this offset of the memory file's ring (fill.c).
  */
 #pragma once
 
@@ -24,6 +25,8 @@
 #define DP_ELEMENT_MARK (1ull << 62)
 #define DP_ELEMENT_ANSWER (1ull << 61) /* of a sequence: this node answers the client */
 #define DP_ELEMENT_VALUE (DP_ELEMENT_ANSWER - 1)
+
+#define DP_ELEMENT_BLOCK (DP_ELEMENT_SIDE | DP_ELEMENT_MARK)
 
 /* Digest marks that control asked for and that may wait in a ring. */
 #define DP_ASKED_MARKS 32
@@ -70,6 +73,7 @@ struct dp_worker {
 	uint8_t *side;
 	uint32_t side_stride_bytes;
 	uint32_t side_mask;
+	const uint8_t *fill;	   /* the memory file's ring of bytes */
 	struct dp_shm_worker *shm; /* counters and marks: W writes */
 	struct sf_histogram *answered;
 
@@ -85,11 +89,14 @@ struct dp_worker {
 	uint64_t done_sequence __attribute__((aligned(64))); /* W needs no slot up to here */
 	uint64_t side_tail;  /* places of the side arena that are free again */
 	uint64_t marks_done; /* digest marks written */
+	uint64_t restored;   /* blocks of a snapshot that were taken */
+	bool misfit;	     /* one of them did not fit; before restored */
 
 	/* S only. */
 	uint64_t pushed_sequence __attribute__((aligned(64)));
 	uint64_t passed_sequence; /* needs no slot up to here, its own entries or others' */
 	uint64_t side_head;
+	uint64_t restores; /* blocks pushed */
 	uint32_t batch_count;
 	uint64_t batch[DP_BURST];
 };

@@ -283,14 +283,15 @@ enum log_fault log_group_check(
 
 /* --- Names --- */
 
-void log_file_name(char *text, uint64_t number)
+void log_number_name(char *text, uint64_t number, const char *suffix)
 {
-	memcpy(text, "00000000000000000000.seg", LOG_FILE_NAME_BYTES - 7);
+	memset(text, '0', NUMBER_DIGITS);
+	strcpy(text + NUMBER_DIGITS, suffix);
 	for (int at = NUMBER_DIGITS - 1; number > 0; at--, number /= 10)
 		text[at] = (char)('0' + number % 10);
 }
 
-uint64_t log_file_number(const char *name)
+uint64_t log_name_number(const char *name, const char *suffix)
 {
 	uint64_t number = 0;
 	for (int at = 0; at < NUMBER_DIGITS; at++) {
@@ -301,5 +302,5 @@ uint64_t log_file_number(const char *name)
 			return 0;
 		number = number * 10 + digit;
 	}
-	return strcmp(name + NUMBER_DIGITS, ".seg") == 0 ? number : 0;
+	return strcmp(name + NUMBER_DIGITS, suffix) == 0 ? number : 0;
 }

@@ -221,6 +221,14 @@ static inline const struct rep_entry *log_next_entry(const struct rep_entry *ent
 
 /* "00000000000000000042.seg"; text holds LOG_FILE_NAME_BYTES. */
 #define LOG_FILE_NAME_BYTES 32
-void log_file_name(char *text, uint64_t number);
-/* The number of a segment file's name; 0 when it is none. */
-uint64_t log_file_number(const char *name);
+void log_number_name(char *text, uint64_t number, const char *suffix);
+static inline void log_file_name(char *text, uint64_t number)
+{
+	log_number_name(text, number, ".seg");
+}
+/* The number in a file's name; 0 when it is none with this suffix. */
+uint64_t log_name_number(const char *name, const char *suffix);
+static inline uint64_t log_file_number(const char *name)
+{
+	return log_name_number(name, ".seg");
+}

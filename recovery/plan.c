@@ -179,15 +179,20 @@ static enum rec_verdict judge_header(enum log_fault fault)
 
 /* The end of the newest segment that holds anything: clean, torn, hole or damage. Rows of the table
  * in their order. */
-static void judge_end(struct rec_plan *plan, const struct rec_segment *last)
+static void judge_end(
+	struct rec_plan *plan, const struct rec_segment *last, const struct rec_base *base
+)
 {
 	uint64_t lost = last->last_sequence + 1; /* the first that is not there */
 	uint64_t mark = sf_max64(last->durable, last->durable_behind);
-	if (last->end == LOG_EMPTY) {
+	bool reaches_base = last->number != base->position.segment ||
+			    last->end_offset >= base->position.offset;
+	mark = sf_max64(mark, base->durable);
+	if (last->end == LOG_EMPTY && mark < lost && reaches_base) {
 		plan->verdict = REC_CLEAN;
 		return;
 	}
-	if (mark >= lost) {
+	if (mark >= lost || !reaches_base) {
 		refuse(plan, REC_DAMAGED, last->end, last, last->end_offset);
 		return;
 	}
@@ -237,10 +242,11 @@ void rec_plan_make(
 	enum rec_identity identity,
 	const struct rec_segment *segments,
 	uint32_t count,
-	uint64_t base_sequence
+	const struct rec_base *base
 )
 {
-	*plan = (struct rec_plan){.verdict = REC_CLEAN, .last_sequence = base_sequence};
+	*plan = (struct rec_plan){.verdict = REC_CLEAN, .last_sequence = base->sequence};
+	bool known = base->durable > 0; /* something was durable, whatever the log says */
 	/* Prepared files at the end were never used. */
 	uint64_t highest = count > 0 ? segments[count - 1].number : 0;
 	while (count > 0 && segments[count - 1].header == LOG_EMPTY &&
@@ -251,25 +257,29 @@ void rec_plan_make(
 	const struct rec_segment *headless = NULL;
 	if (count > 0 && segments[count - 1].header == LOG_EMPTY)
 		headless = &segments[--count];
+	/* What the snapshot covers needs no log. */
+	while (base->sequence > 0 && count > 0 && segments[0].number < base->position.segment) {
+		segments++;
+		count--;
+	}
 
 	/* Unused and headless files go away, so numbers stay dense. */
 	plan->position = (struct log_position){
-		.segment = count > 0	       ? segments[count - 1].number + 1
-			   : headless != NULL  ? headless->number
-			   : base_sequence > 0 ? highest + 1
-					       : 1,
+		.segment = count > 0	      ? segments[count - 1].number + 1
+			   : headless != NULL ? headless->number
+					      : 1,
 		.offset = LOG_BLOCK_BYTES,
-		.next_sequence = base_sequence + 1,
+		.next_sequence = base->sequence + 1,
 	};
+	plan->start = plan->position;
 	if (identity == REC_IDENTITY_OTHER) {
 		plan->verdict = REC_OTHER_IDENTITY;
 		return;
 	}
 	if (count == 0 && headless == NULL) {
-		plan->verdict = identity == REC_IDENTITY_OURS && base_sequence == 0 && highest == 0
+		plan->verdict = known || (identity == REC_IDENTITY_OURS && highest == 0)
 					? REC_LOST
 				: identity == REC_IDENTITY_BAD ? REC_NO_IDENTITY
-				: base_sequence > 0	       ? REC_CLEAN
 							       : REC_FRESH;
 		return;
 	}
@@ -279,22 +289,41 @@ void rec_plan_make(
 	}
 	if (!judge_joins(plan, segments, count))
 		return;
+	if (count == 0 && base->sequence > 0) {
+		refuse(plan, REC_MISSING, LOG_OTHER_PLACE, headless, 0);
+		plan->at_segment = base->position.segment;
+		return;
+	}
 	if (count > 0) {
 		const struct rec_segment *last = &segments[count - 1];
-		if (segments[0].first_sequence > base_sequence + 1) {
-			refuse(plan, REC_NO_BEGIN, LOG_BAD_SEQUENCE, &segments[0], 0);
+		const struct rec_segment *first = &segments[0];
+		bool begins = base->sequence > 0
+				      ? first->number == base->position.segment &&
+						first->first_sequence <= base->sequence + 1
+				      : first->first_sequence == 1;
+		if (!begins) {
+			refuse(plan, REC_NO_BEGIN, LOG_BAD_SEQUENCE, first, 0);
 			return;
 		}
-		judge_end(plan, last);
+		plan->start = (struct log_position){
+			.segment = first->number,
+			.offset = LOG_BLOCK_BYTES,
+			.next_sequence = first->first_sequence,
+			.chain = first->chain,
+		};
+		if (base->sequence > 0)
+			plan->start = base->position;
+		judge_end(plan, last, base);
 		if (rec_refuses(plan->verdict))
 			return;
-		plan->first_segment = segments[0].number;
+		plan->first_segment = first->number;
 		plan->last_segment = last->number;
-		plan->last_sequence = sf_max64(base_sequence, last->last_sequence);
+		plan->last_sequence = sf_max64(base->sequence, last->last_sequence);
 		plan->position.chain = last->end_chain;
 		plan->position.next_sequence = plan->last_sequence + 1;
 	}
-	if (headless != NULL && headless->durable_behind > plan->last_sequence)
+	if (headless != NULL &&
+	    sf_max64(headless->durable_behind, base->durable) > plan->last_sequence)
 		refuse(plan, REC_DAMAGED, LOG_EMPTY, headless, 0);
 	else if (headless != NULL && plan->verdict == REC_CLEAN) {
 		plan->verdict = headless->groups_behind > 0 ? REC_HOLE : REC_TORN_TAIL;

@@ -89,17 +89,24 @@ struct rec_plan {
 	uint64_t first_segment, last_segment; /* that hold entries; 0: none */
 	uint64_t last_sequence;		      /* that remains */
 	uint64_t cut_bytes;		      /* of the last segment, from at_offset on */
-	struct log_position position;	      /* where the journal goes on: a new segment */
+	struct log_position start;    /* where replay begins: behind the snapshot */
+	struct log_position position; /* where the journal goes on: a new segment */
 };
 
-/* segments: rising by number; base_sequence: of the snapshot that the log is to continue, 0: none.
- */
+/* The snapshots beside the log. */
+struct rec_base {
+	uint64_t sequence;	      /* of the one that replay begins with; 0: with none */
+	struct log_position position; /* its place in the log; next_sequence = sequence + 1 */
+	uint64_t durable;	      /* highest sequence of all snapshots: it was durable */
+};
+
+/* segments: rising by number. Those before the base's are not looked at. */
 void rec_plan_make(
 	struct rec_plan *plan,
 	enum rec_identity identity,
 	const struct rec_segment *segments,
 	uint32_t count,
-	uint64_t base_sequence
+	const struct rec_base *base
 );
 
 /* The identity file: one block that says whose folder this is, and whether its log has ever held an

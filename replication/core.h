@@ -244,6 +244,13 @@ void rep_core_init(
 void rep_core_start(struct rep_core *core, const struct rep_history *history, uint64_t now_ns);
 /* What the core holds now, as for a start. */
 void rep_core_history(const struct rep_core *core, struct rep_history *history);
+/* A new epoch at the end of a lineage; of the oldest, more than REP_MAX_LINEAGE are forgotten. */
+void rep_lineage_add(
+	struct rep_lineage lineage[REP_MAX_LINEAGE],
+	uint32_t *count,
+	uint32_t epoch,
+	uint64_t first_sequence
+);
 /* Whoever appends entries of the peer, or of the log, tells where an epoch begins. */
 void rep_core_begin_epoch(struct rep_core *core, uint32_t epoch, uint64_t first_sequence);
 static inline void rep_core_note(struct rep_core *core, uint32_t epoch, uint64_t sequence)

@@ -6,16 +6,24 @@
  */
 #include "replication/core_parts.h"
 
+void rep_lineage_add(
+	struct rep_lineage lineage[REP_MAX_LINEAGE],
+	uint32_t *count,
+	uint32_t epoch,
+	uint64_t first_sequence
+)
+{
+	if (*count == REP_MAX_LINEAGE) {
+		memmove(lineage, lineage + 1, (REP_MAX_LINEAGE - 1) * sizeof(lineage[0]));
+		(*count)--;
+	}
+	lineage[(*count)++] =
+		(struct rep_lineage){.epoch = epoch, .first_sequence = first_sequence};
+}
+
 void rep_core_begin_epoch(struct rep_core *core, uint32_t epoch, uint64_t first_sequence)
 {
-	if (core->lineage_count == REP_MAX_LINEAGE) {
-		memmove(core->lineage,
-			core->lineage + 1,
-			(REP_MAX_LINEAGE - 1) * sizeof(core->lineage[0]));
-		core->lineage_count--;
-	}
-	core->lineage[core->lineage_count++] =
-		(struct rep_lineage){.epoch = epoch, .first_sequence = first_sequence};
+	rep_lineage_add(core->lineage, &core->lineage_count, epoch, first_sequence);
 }
 
 void rep_core_start(struct rep_core *core, const struct rep_history *history, uint64_t now_ns)

@@ -154,6 +154,19 @@ enum rep_verdict rep_session_check(
 
 /* --- Advancing --- */
 
+/* The session at index has its keys: gives it its hash, empty slots, and places in the maps. */
+static void occupy(struct rep_session_table *table, uint32_t index)
+{
+	struct rep_session *s = &table->sessions[index];
+	/* Odd, so that no multiple of it is lost. */
+	s->identity_hash = 1 | sf_mix(sf_mix(KEY_IDENTITY ^ s->key_id, s->client_id), s->nonce);
+	memset(slot_of(table, index, 0),
+	       0,
+	       table->limits.max_inflight * sizeof(struct rep_session_slot));
+	map_insert(table, table->by_client, s->client_id, index);
+	map_insert(table, table->by_nonce, s->nonce, index);
+}
+
 static enum rep_session_fault
 apply_open(struct rep_session_table *table, const struct rep_entry *entry, uint32_t *session)
 {
@@ -175,13 +188,7 @@ apply_open(struct rep_session_table *table, const struct rep_entry *entry, uint3
 		.last_sequence = entry->sequence,
 		.key_id = entry->asset_id,
 	};
-	/* Odd, so that no multiple of it is lost. */
-	s->identity_hash = 1 | sf_mix(sf_mix(KEY_IDENTITY ^ s->key_id, s->client_id), s->nonce);
-	memset(slot_of(table, index, 0),
-	       0,
-	       table->limits.max_inflight * sizeof(struct rep_session_slot));
-	map_insert(table, table->by_client, s->client_id, index);
-	map_insert(table, table->by_nonce, s->nonce, index);
+	occupy(table, index);
 	table->digest += session_hash(s);
 	*session = index;
 	return REP_SESSION_OK;
@@ -340,4 +347,58 @@ uint32_t rep_session_apply_run(
 		}
 	}
 	return count;
+}
+
+/* --- From a snapshot --- */
+
+bool rep_session_restore(
+	struct rep_session_table *table,
+	uint32_t index,
+	const struct rep_session *saved,
+	const struct rep_session_slot *slots,
+	uint32_t count
+)
+{
+	uint32_t inflight = table->limits.max_inflight;
+	if (index >= table->limits.max_sessions || table->sessions[index].client_id != 0 ||
+	    saved->client_id == 0 || saved->nonce == 0 || saved->first_incomplete_seq == 0 ||
+	    count > inflight || map_find(table, table->by_client, saved->client_id) != REP_SESSION_NONE ||
+	    map_find(table, table->by_nonce, saved->nonce) != REP_SESSION_NONE)
+		return false;
+	struct rep_session *s = &table->sessions[index];
+	*s = (struct rep_session){
+		.client_id = saved->client_id,
+		.nonce = saved->nonce,
+		.first_incomplete_seq = saved->first_incomplete_seq,
+		.last_sequence = saved->last_sequence,
+		.key_id = saved->key_id,
+	};
+	occupy(table, index);
+	table->count++;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t seq = slots[i].request_seq;
+		struct rep_session_slot *slot = slot_of(table, index, seq);
+		if (seq < s->first_incomplete_seq || seq - s->first_incomplete_seq >= inflight ||
+		    slots[i].partition >= REP_PARTITIONS || slot->request_seq != 0)
+			return false;
+		*slot = (struct rep_session_slot){
+			.request_seq = seq,
+			.sequence = slots[i].sequence,
+			.partition = slots[i].partition,
+		};
+		s->live_hash += request_hash(s, seq, slot->sequence);
+	}
+	table->digest += session_hash(s);
+	return true;
+}
+
+void rep_session_restored(struct rep_session_table *table)
+{
+	table->first_free = REP_SESSION_NONE;
+	for (uint32_t i = table->limits.max_sessions; i-- > 0;) {
+		if (table->sessions[i].client_id != 0)
+			continue;
+		table->sessions[i].next_free = table->first_free;
+		table->first_free = i;
+	}
 }

@@ -163,6 +163,26 @@ uint32_t rep_session_apply_run(
 	enum rep_session_fault *fault
 );
 
+/* --- From a snapshot --- */
+
+/* Puts a session back at its index with count live requests. False when it does not fit: the table
+ * is then of no use. Behind the last one comes rep_session_restored. */
+bool rep_session_restore(
+	struct rep_session_table *table,
+	uint32_t index,
+	const struct rep_session *saved, /* client_id to first_incomplete_seq, last_sequence, key_id */
+	const struct rep_session_slot *slots,
+	uint32_t count
+);
+/* All are there: the free places are found anew. */
+void rep_session_restored(struct rep_session_table *table);
+/* Is this slot of a session a request that its client may repeat? */
+static inline bool
+rep_session_slot_lives(const struct rep_session *session, const struct rep_session_slot *slot)
+{
+	return slot->request_seq != 0 && slot->request_seq >= session->first_incomplete_seq;
+}
+
 /* Sequence of the OPEN entry of a session. */
 static inline uint64_t rep_session_open_sequence(const struct rep_session *session)
 {

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const struct rec_base no_base;
+
 #define SEGMENT_BYTES (64u << 10)
 #define MAX_SEGMENTS 40
 #define INCARNATION 77
@@ -131,7 +133,7 @@ static enum rec_verdict judge(struct fixture *f)
 {
 	for (uint32_t i = 0; i < f->count; i++)
 		rec_scan(f->data[i], f->bytes[i], &identity, i + 1, &f->facts[i]);
-	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts, f->count, 0);
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts, f->count, &no_base);
 	return f->plan.verdict;
 }
 
@@ -201,7 +203,7 @@ byte_when_flipped_anywhere_then_detected_and_what_was_durable_is_never_a_tail(vo
 			uint8_t mask = (uint8_t)(1u << (at * 7 + s) % 8);
 			f->data[s][at] ^= mask;
 			rec_scan(f->data[s], f->bytes[s], &identity, s + 1, &f->facts[s]);
-			rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts, f->count, 0);
+			rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts, f->count, &no_base);
 			f->data[s][at] ^= mask;
 			enum rec_verdict verdict = f->plan.verdict;
 			if (verdict == REC_CLEAN || verdict == REC_FRESH)
@@ -260,20 +262,19 @@ static void segment_when_missing_swapped_or_anothers_then_refused_by_name(void *
 	struct rec_segment facts[MAX_SEGMENTS];
 	memcpy(facts, f->facts, sizeof(facts));
 	memmove(facts + 1, facts + 2, sizeof(facts[0]) * (f->count - 2));
-	rec_plan_make(&f->plan, REC_IDENTITY_OURS, facts, f->count - 1, 0);
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, facts, f->count - 1, &no_base);
 	assert_int_equal(f->plan.verdict, REC_MISSING);
 	assert_int_equal(f->plan.at_segment, 2);
 	/* The oldest is missing, and nothing else tells of those entries; with a snapshot it is
 	 * well. */
-	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts + 1, f->count - 1, 0);
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts + 1, f->count - 1, &no_base);
 	assert_int_equal(f->plan.verdict, REC_NO_BEGIN);
-	rec_plan_make(
-		&f->plan,
-		REC_IDENTITY_OURS,
-		f->facts + 1,
-		f->count - 1,
-		f->facts[1].first_sequence + 3
-	);
+	struct rec_base base = {
+		.sequence = f->facts[1].first_sequence + 3,
+		.durable = f->facts[1].first_sequence + 3,
+		.position = {.segment = f->facts[1].number, .offset = LOG_BLOCK_BYTES},
+	};
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts + 1, f->count - 1, &base);
 	assert_int_equal(f->plan.verdict, REC_CLEAN);
 	/* Swapped. */
 	uint8_t *other = f->data[1];
@@ -288,7 +289,7 @@ static void segment_when_missing_swapped_or_anothers_then_refused_by_name(void *
 	wrong.node = 0;
 	rec_scan(f->data[0], f->bytes[0], &wrong, 1, &facts[0]);
 	assert_int_equal(facts[0].header, LOG_OTHER_NODE);
-	rec_plan_make(&f->plan, REC_IDENTITY_OURS, facts, 1, 0);
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, facts, 1, &no_base);
 	assert_int_equal(f->plan.verdict, REC_OTHER_IDENTITY);
 	wrong = identity;
 	wrong.cluster_hash++;
@@ -300,21 +301,21 @@ static void segment_when_missing_swapped_or_anothers_then_refused_by_name(void *
 static void directory_when_empty_then_fresh_only_if_nothing_was_there(void **state)
 {
 	struct rec_plan plan;
-	rec_plan_make(&plan, REC_IDENTITY_NONE, NULL, 0, 0);
+	rec_plan_make(&plan, REC_IDENTITY_NONE, NULL, 0, &no_base);
 	assert_int_equal(plan.verdict, REC_FRESH);
 	assert_int_equal(plan.position.segment, 1);
 	assert_int_equal(plan.position.next_sequence, 1);
-	rec_plan_make(&plan, REC_IDENTITY_NEW, NULL, 0, 0);
+	rec_plan_make(&plan, REC_IDENTITY_NEW, NULL, 0, &no_base);
 	assert_int_equal(plan.verdict, REC_FRESH);
-	rec_plan_make(&plan, REC_IDENTITY_OURS, NULL, 0, 0);
+	rec_plan_make(&plan, REC_IDENTITY_OURS, NULL, 0, &no_base);
 	assert_int_equal(plan.verdict, REC_LOST);
-	rec_plan_make(&plan, REC_IDENTITY_OTHER, NULL, 0, 0);
+	rec_plan_make(&plan, REC_IDENTITY_OTHER, NULL, 0, &no_base);
 	assert_int_equal(plan.verdict, REC_OTHER_IDENTITY);
 	struct fixture *f = make_log(3, 2, 60);
 	judge(f);
-	rec_plan_make(&plan, REC_IDENTITY_NONE, f->facts, f->count, 0);
+	rec_plan_make(&plan, REC_IDENTITY_NONE, f->facts, f->count, &no_base);
 	assert_int_equal(plan.verdict, REC_NO_IDENTITY);
-	rec_plan_make(&plan, REC_IDENTITY_BAD, f->facts, f->count, 0);
+	rec_plan_make(&plan, REC_IDENTITY_BAD, f->facts, f->count, &no_base);
 	assert_int_equal(plan.verdict, REC_NO_IDENTITY);
 	for (int v = 0; v < REC_VERDICTS; v++) {
 		assert_true(strlen(rec_verdict_text((enum rec_verdict)v)) > 10);
