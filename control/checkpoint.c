@@ -23,7 +23,7 @@
 #define LOOK_NS 100000000ull
 #define NICE 10 /* the data path's threads come first where they share a CPU */
 #define LOOKS 5
-#define KEPT 2	/* snapshots */
+#define KEPT 2 /* snapshots */
 
 struct tail {
 	struct ctl_checkpoint *checkpoint;
@@ -152,9 +152,7 @@ static bool apply(struct tail *t, const struct log_group *group)
 		if (ctl_copy_apply(&t->copy, entry) != REP_SESSION_OK)
 			return false;
 		if (interval != 0 && entry->sequence % interval == 0)
-			ctl_audit_note(
-				&t->audit, entry->sequence, ctl_copy_digest(&t->copy)
-			);
+			ctl_audit_note(&t->audit, entry->sequence, ctl_copy_digest(&t->copy));
 	}
 	return true;
 }
@@ -212,6 +210,24 @@ static uint64_t place_of(struct tail *t, uint64_t sequence)
 	return segment;
 }
 
+/* Is everything before this segment older than what the arena holds, and a peer may ask for? */
+static bool beyond_reach(struct tail *t, uint64_t segment)
+{
+	struct disk *disk = t->log.disk;
+	const struct log_segment_header *header = NULL;
+	char path[CTL_PATH_BYTES];
+	ctl_log_path(&t->log, segment, path);
+	int file = disk->open(disk, path, DISK_READ);
+	if (file < 0)
+		return false;
+	ssize_t got = disk->read(disk, file, t->chunk, LOG_BLOCK_BYTES, 0);
+	disk->close(disk, file);
+	return log_segment_header_check(
+		       t->chunk, got > 0 ? (uint64_t)got : 0, &t->log.identity, segment, &header
+	       ) == LOG_OK &&
+	       header->first_sequence + t->log.reach <= t->copy.sequence;
+}
+
 /* What two good snapshots no longer need. The oldest segments go first, so what remains is dense
  * whenever this ends. */
 static int clean_up(struct tail *t)
@@ -235,8 +251,9 @@ static int clean_up(struct tail *t)
 		ctl_snapshot_path(&t->log, t->log.snapshots[i], path);
 		result = disk->remove(disk, path);
 	}
-	for (uint32_t i = 0; good == KEPT && i < t->log.count && result == 0; i++) {
-		if (t->log.segments[i].number >= segment)
+	for (uint32_t i = 0; good == KEPT && i + 1 < t->log.count && result == 0; i++) {
+		if (t->log.segments[i].number >= segment ||
+		    !beyond_reach(t, t->log.segments[i + 1].number))
 			break;
 		ctl_log_path(&t->log, t->log.segments[i].number, path);
 		result = disk->remove(disk, path);
@@ -322,10 +339,8 @@ static void snapshot_when_due(struct tail *t)
 	t->written_ns = ctl_monotonic_ns();
 	if (result < 0) {
 		dp_shm_store(&t->facts->snapshots_failed, t->facts->snapshots_failed + 1);
-		sf_log(SF_ERROR,
-		       "snapshot at %" PRIu64 ": %s",
-		       t->copy.sequence,
-		       strerror(-result));
+		sf_log(SF_ERROR, "snapshot at %" PRIu64 ": %s", t->copy.sequence, strerror(-result)
+		);
 	}
 }
 

@@ -68,9 +68,7 @@ enum rep_session_fault ctl_copy_apply(struct ctl_copy *copy, const struct rep_en
 	copy->sequence = entry->sequence;
 	if (copy->lineage_count == 0 ||
 	    copy->lineage[copy->lineage_count - 1].epoch != entry->epoch)
-		rep_lineage_add(
-			copy->lineage, &copy->lineage_count, entry->epoch, entry->sequence
-		);
+		rep_lineage_add(copy->lineage, &copy->lineage_count, entry->epoch, entry->sequence);
 	copy->epoch = (uint32_t)sf_max64(copy->epoch, entry->epoch);
 	return REP_SESSION_OK;
 }
@@ -124,8 +122,8 @@ struct writer {
 
 static void begin_block(struct writer *w, enum snap_type type, uint8_t partition)
 {
-	*w->block = (struct snap_block){
-		.bytes = sizeof(*w->block), .type = (uint8_t)type, .partition = partition};
+	*w->block = (struct snap_block
+	){.bytes = sizeof(*w->block), .type = (uint8_t)type, .partition = partition};
 }
 
 static void end_block(struct writer *w)

@@ -22,6 +22,7 @@ void ctl_log_init(struct ctl_log *log, const struct cfg_settings *settings, stru
 				.node = settings->node.id,
 			},
 		.disk = disk,
+		.reach = settings->arena.slots,
 	};
 	memcpy(log->identity.cluster, settings->cluster, LOG_NAME_BYTES);
 	memcpy(log->identity.node_name, settings->node.name, LOG_NAME_BYTES);
@@ -289,7 +290,10 @@ void ctl_log_plan(
 	bool refused = false;
 	/* A file gets its name only when it is whole, and holds only what was durable: so its name
 	 * says what was durable, also when it is damaged. */
-	struct rec_base base = {.durable = log->snapshot_count > 0 ? log->snapshots[0] : 0};
+	struct rec_base base = {
+		.durable = log->snapshot_count > 0 ? log->snapshots[0] : 0,
+		.reach = log->reach,
+	};
 	warning[0] = 0;
 	for (uint32_t i = 0; i < log->snapshot_count; i++) {
 		char path[CTL_PATH_BYTES];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A node's folder <log.dir>/<node>: which segments and snapshots there are, what they hold, the plan that
- * follows, and carrying it out. Reads through mmap; everything that changes the disk goes through a
- * struct disk.
+ * A node's folder <log.dir>/<node>: which segments and snapshots there are, what they hold, the
+ * plan that follows, and carrying it out. Reads through mmap; everything that changes the disk goes
+ * through a struct disk.
  */
 #pragma once
 
@@ -17,6 +17,7 @@
 struct ctl_log {
 	struct log_identity identity;
 	struct disk *disk;
+	uint64_t reach;		     /* the arena's slots: struct rec_base */
 	char folder[CTL_PATH_BYTES]; /* of the node */
 	uint32_t count;
 	struct rec_segment *segments; /* owned, rising by number */
@@ -42,7 +43,8 @@ void ctl_log_path(const struct ctl_log *log, uint64_t number, char path[CTL_PATH
 int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_map *map);
 void ctl_log_unmap(struct ctl_map *map);
 
-/* Snapshots: by sequence. The header is NULL when the file is not good; then fault and at say why. */
+/* Snapshots: by sequence. The header is NULL when the file is not good; then fault and at say why.
+ */
 struct ctl_snapshot {
 	struct ctl_map map;
 	const struct snap_header *header;

@@ -32,6 +32,7 @@ struct run {
 	uint64_t head; /* of the ring, ours */
 	uint64_t look_ns, say_ns;
 	uint32_t epoch; /* of the newest entry */
+	bool fell_back; /* there was damage in what the snapshot covers */
 };
 
 static void finish(struct ctl_replay *replay, enum ctl_replay_state state)
@@ -121,6 +122,15 @@ static void publish(struct run *run, struct dp_fill_record *record, uint32_t typ
 
 /* --- Groups --- */
 
+/* Is this place before the one where the snapshot's log goes on? */
+static bool covered(const struct run *run, const struct log_position *position)
+{
+	const struct log_position *base = &run->plan.start;
+	return run->snapshot.header != NULL &&
+	       (position->segment < base->segment ||
+		(position->segment == base->segment && position->offset < base->offset));
+}
+
 static bool damaged(struct run *run, const struct log_position *position, enum log_fault fault)
 {
 	run->plan.verdict = REC_DAMAGED;
@@ -128,7 +138,23 @@ static bool damaged(struct run *run, const struct log_position *position, enum l
 	run->plan.at_segment = position->segment;
 	run->plan.at_offset = position->offset;
 	ctl_log_say(&run->log, &run->plan, run->replay->text, sizeof(run->replay->text));
-	return refuse(run);
+	if (!covered(run, position))
+		return refuse(run);
+	sf_log(SF_WARNING, "replay: %s; the snapshot covers it", run->replay->text);
+	run->fell_back = true;
+	return false;
+}
+
+/* A group from `before` to `behind`: the one that ends at the snapshot's place is the one that the
+ * snapshot names, and none lies across it. */
+static bool
+joins(const struct run *run, const struct log_position *before, const struct log_position *behind)
+{
+	const struct log_position *base = &run->plan.start;
+	if (!covered(run, before) || covered(run, behind))
+		return true;
+	return behind->offset == base->offset && behind->chain == base->chain &&
+	       behind->next_sequence == base->next_sequence;
 }
 
 /* Verifies the groups of a chunk in their place; how many bytes of whole groups there are. */
@@ -143,9 +169,14 @@ verify(struct run *run,
 	*fault = LOG_EMPTY;
 	while (done < bytes) {
 		const struct log_group *group;
+		struct log_position before = *position;
 		*fault = log_group_check(
 			data + done, bytes - done, &run->log.identity, position, &group
 		);
+		if (*fault == LOG_OK && !joins(run, &before, position)) {
+			*position = before;
+			*fault = LOG_BAD_CHAIN;
+		}
 		if (*fault != LOG_OK)
 			break;
 		done += log_group_space(group->bytes);
@@ -246,30 +277,32 @@ stream_segment(struct run *run, const struct rec_segment *segment, struct log_po
 	return good;
 }
 
-static bool stream(struct run *run)
+static bool stream_from(struct run *run, const struct log_position *from)
 {
-	struct log_position position = {0};
+	struct log_position position = *from;
 	for (uint32_t i = 0; i < run->log.count; i++) {
 		const struct rec_segment *segment = &run->log.segments[i];
-		if (segment->number < run->plan.first_segment ||
-		    segment->number > run->plan.last_segment)
+		if (segment->number < from->segment || segment->number > run->plan.last_segment)
 			continue;
-		if (position.segment != 0 && (position.next_sequence != segment->first_sequence ||
-					      position.chain != segment->chain))
-			return damaged(run, &position, LOG_BAD_CHAIN);
-		position = (struct log_position){
-			.segment = segment->number,
-			.offset = LOG_BLOCK_BYTES,
-			.next_sequence = segment->first_sequence,
-			.chain = segment->chain,
-		};
-		if (segment->number == run->plan.start.segment)
-			position = run->plan.start;
+		if (segment->number != from->segment) {
+			if (position.next_sequence != segment->first_sequence ||
+			    position.chain != segment->chain)
+				return damaged(run, &position, LOG_BAD_CHAIN);
+			position.segment = segment->number;
+			position.offset = LOG_BLOCK_BYTES;
+		}
 		run->epoch = (uint32_t)sf_max64(run->epoch, segment->header_epoch);
 		if (!stream_segment(run, segment, &position))
 			return false;
 	}
 	return true;
+}
+
+/* Also what is in the snapshot already, as far back as the peer may still want it. */
+static bool stream(struct run *run)
+{
+	return stream_from(run, &run->plan.reach) ||
+	       (run->fell_back && stream_from(run, &run->plan.start));
 }
 
 /* --- The whole --- */
@@ -313,10 +346,10 @@ static bool plan(struct run *run)
 	if (!judge_snapshot(run))
 		return false;
 	for (uint32_t i = 0; i < run->log.count; i++)
-		if (run->log.segments[i].number >= run->plan.first_segment)
+		if (run->log.segments[i].number >= run->plan.reach.segment)
 			replay->total_bytes += run->log.segments[i].end_offset;
 	if (run->snapshot.header != NULL) {
-		replay->total_bytes += run->snapshot.map.bytes - run->plan.start.offset;
+		replay->total_bytes += run->snapshot.map.bytes;
 		sf_log(SF_NOTICE,
 		       "snapshot at %" PRIu64 ": %" PRIu64 " assets, %" PRIu64 " sessions",
 		       run->snapshot.header->sequence,

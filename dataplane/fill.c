@@ -82,8 +82,7 @@ static bool take_header(struct dp_sequencer *sequencer, const struct snap_header
 	struct snap_shape shape;
 	const char *field;
 	if (fill->header.crc != 0) /* begun again: the same one, or none */
-		return fill->header.crc == header->crc &&
-		       fill->header.sequence == header->sequence;
+		return fill->header.crc == header->crc && fill->header.sequence == header->sequence;
 	dp_shard_shape(&sequencer->workers[0].shard.config, &shape);
 	if (sequencer->last_appended != 0 || header->sequence == 0 || header->crc == 0 ||
 	    header->lineage_count > REP_MAX_LINEAGE || !snap_fits(&shape, &header->shape, &field))
@@ -152,6 +151,19 @@ static bool take_base(struct dp_sequencer *sequencer)
 
 /* --- Entries --- */
 
+/* An entry whose effect is in the snapshot: the peer may miss it, so it has its place in the arena,
+ * where nobody has read yet. */
+static void take_covered(struct dp_sequencer *sequencer, const struct rep_entry *entry)
+{
+	struct dp_fill *fill = &sequencer->fill;
+	if (sequencer->last_appended > fill->base)
+		return; /* begun again */
+	if (entry->sequence != fill->next)
+		fill->first = entry->sequence;
+	fill->next = entry->sequence + 1;
+	rep_entry_copy(rep_arena_entry(&sequencer->intake.arena, entry->sequence), entry);
+}
+
 /* Takes entries of the group in hand, as many as have room; false when one does not fit. */
 static bool take_entries(struct dp_sequencer *sequencer, const uint8_t *end, unsigned *budget)
 {
@@ -175,6 +187,8 @@ static bool take_entries(struct dp_sequencer *sequencer, const uint8_t *end, uns
 			if (entry->sequence == first + count) {
 				rep_entry_copy(rep_arena_entry(arena, entry->sequence), entry);
 				count++;
+			} else if (entry->sequence <= fill->base) {
+				take_covered(sequencer, entry);
 			}
 			fill->entry += rep_entry_bytes(entry->payload_bytes);
 			fill->group_left--;
@@ -226,9 +240,11 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 	struct rep_core *core = &sequencer->core;
 	uint64_t last = sequencer->last_appended;
 	uint64_t slots = sequencer->intake.arena.mask + 1ull;
+	const struct dp_fill *fill = &sequencer->fill;
+	uint64_t first = fill->next == fill->base + 1 ? fill->first : fill->base + 1;
 	struct rep_history history = {
 		.last_sequence = last,
-		.arena_first = sf_max64(sequencer->fill.base, last >= slots ? last - slots : 0) + 1,
+		.arena_first = sf_max64(first, last >= slots ? last - slots + 1 : 1),
 		.epoch = end->history.epoch,
 		.lineage_count = core->lineage_count,
 	};

@@ -449,7 +449,8 @@ int dp_node_create(
 		snprintf(
 			error,
 			error_bytes,
-			"replication.ack = \"durable\" without log.enabled = \"on\": there is no log "
+			"replication.ack = \"durable\" without log.enabled = \"on\": there is no "
+			"log "
 			"to wait for"
 		);
 		return -ENOTSUP;

@@ -39,6 +39,8 @@ struct dp_fill {
 	uint32_t next_block;  /* of the snapshot, in this run of control */
 	uint32_t blocks;      /* of it that are taken */
 	bool based;	      /* the snapshot is in */
+	/* Entries that are in the snapshot, and in the arena for the peer: dense from first on. */
+	uint64_t first, next;
 	struct snap_header header; /* crc 0: no snapshot was begun */
 };
 

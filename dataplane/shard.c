@@ -244,8 +244,7 @@ void dp_shard_shape(const struct dp_shard_config *config, struct snap_shape *sha
 		shape->model[i] = config->model->name[i];
 }
 
-static bool
-restore_asset(struct dp_shard *shard, const struct snap_asset *saved, uint8_t partition)
+static bool restore_asset(struct dp_shard *shard, const struct snap_asset *saved, uint8_t partition)
 {
 	if (rep_partition(saved->asset_id) != partition || saved->version == 0)
 		return false;
@@ -267,8 +266,7 @@ static bool restore_answer(struct dp_shard *shard, const struct snap_answer *sav
 	if (saved->session >= shard->config.max_sessions || saved->sequence == 0 ||
 	    saved->payload_bytes > shard->answer_limit)
 		return false;
-	struct dp_answer *answer =
-		dp_shard_answer_place(shard, saved->session, saved->request_seq);
+	struct dp_answer *answer = dp_shard_answer_place(shard, saved->session, saved->request_seq);
 	answer->sequence = saved->sequence;
 	answer->asset_version = saved->asset_version;
 	answer->status = saved->status;
@@ -284,7 +282,8 @@ bool dp_shard_restore(struct dp_shard *shard, const struct snap_block *block)
 	if (block->partition >= REP_PARTITIONS || shard->partitions[block->partition] == NULL)
 		return false;
 	for (uint32_t i = 0; i < block->count; i++) {
-		uint32_t bytes = (uint32_t)sizeof(struct snap_asset) + shard->config.model->state_bytes;
+		uint32_t bytes =
+			(uint32_t)sizeof(struct snap_asset) + shard->config.model->state_bytes;
 		if (block->type == SNAP_ANSWERS) {
 			const struct snap_answer *saved = (const void *)at;
 			if (left < sizeof(*saved))
@@ -319,8 +318,8 @@ uint32_t dp_shard_save_assets(
 	*count = 0;
 	for (; *cursor < shard->partition_slots && used + bytes <= room_bytes; (*cursor)++) {
 		const struct dp_asset *asset =
-			(const void *)(shard->partitions[partition] +
-				       (uint64_t)*cursor * shard->asset_stride_bytes);
+			(const void
+				 *)(shard->partitions[partition] + (uint64_t)*cursor * shard->asset_stride_bytes);
 		if (asset->version == 0)
 			continue;
 		struct snap_asset *saved = (void *)((uint8_t *)to + used);

@@ -162,7 +162,7 @@ struct dp_shm_checkpoint {
 	uint64_t segments_removed;
 	uint64_t compared;    /* digests that were the same */
 	uint64_t audit_fault; /* sequence at which they were not; 0: never */
-	uint64_t damage;      /* the log was not as it should be behind this sequence, + 1; 0: never */
+	uint64_t damage; /* the log was not as it should be behind this sequence, + 1; 0: never */
 } __attribute__((aligned(64)));
 
 /* Messages between control and dataplane: 64 bytes by value. Each carries who it is meant for, so

@@ -179,14 +179,13 @@ static enum rec_verdict judge_header(enum log_fault fault)
 
 /* The end of the newest segment that holds anything: clean, torn, hole or damage. Rows of the table
  * in their order. */
-static void judge_end(
-	struct rec_plan *plan, const struct rec_segment *last, const struct rec_base *base
-)
+static void
+judge_end(struct rec_plan *plan, const struct rec_segment *last, const struct rec_base *base)
 {
 	uint64_t lost = last->last_sequence + 1; /* the first that is not there */
 	uint64_t mark = sf_max64(last->durable, last->durable_behind);
-	bool reaches_base = last->number != base->position.segment ||
-			    last->end_offset >= base->position.offset;
+	bool reaches_base =
+		last->number != base->position.segment || last->end_offset >= base->position.offset;
 	mark = sf_max64(mark, base->durable);
 	if (last->end == LOG_EMPTY && mark < lost && reaches_base) {
 		plan->verdict = REC_CLEAN;
@@ -237,6 +236,33 @@ static bool judge_joins(struct rec_plan *plan, const struct rec_segment *segment
 	return true;
 }
 
+static struct log_position begin_of(const struct rec_segment *segment)
+{
+	return (struct log_position){
+		.segment = segment->number,
+		.offset = LOG_BLOCK_BYTES,
+		.next_sequence = segment->first_sequence,
+		.chain = segment->chain,
+	};
+}
+
+/* From the first segment that is needed back to where the peer may still miss something; older ones
+ * are a help and no duty, so one that does not join only ends the way. */
+static struct log_position
+reach_back(const struct rec_segment *first, uint32_t before, uint64_t last_sequence, uint64_t reach)
+{
+	while (before > 0 && first->first_sequence + reach > last_sequence + 1) {
+		const struct rec_segment *older = first - 1;
+		if (older->header != LOG_OK || older->number + 1 != first->number ||
+		    older->last_sequence + 1 != first->first_sequence ||
+		    older->end_chain != first->chain)
+			break;
+		first = older;
+		before--;
+	}
+	return begin_of(first);
+}
+
 void rec_plan_make(
 	struct rec_plan *plan,
 	enum rec_identity identity,
@@ -258,9 +284,11 @@ void rec_plan_make(
 	if (count > 0 && segments[count - 1].header == LOG_EMPTY)
 		headless = &segments[--count];
 	/* What the snapshot covers needs no log. */
+	uint32_t covered = 0;
 	while (base->sequence > 0 && count > 0 && segments[0].number < base->position.segment) {
 		segments++;
 		count--;
+		covered++;
 	}
 
 	/* Unused and headless files go away, so numbers stay dense. */
@@ -271,14 +299,13 @@ void rec_plan_make(
 		.offset = LOG_BLOCK_BYTES,
 		.next_sequence = base->sequence + 1,
 	};
-	plan->start = plan->position;
+	plan->start = plan->reach = plan->position;
 	if (identity == REC_IDENTITY_OTHER) {
 		plan->verdict = REC_OTHER_IDENTITY;
 		return;
 	}
 	if (count == 0 && headless == NULL) {
-		plan->verdict = known || (identity == REC_IDENTITY_OURS && highest == 0)
-					? REC_LOST
+		plan->verdict = known || (identity == REC_IDENTITY_OURS && highest == 0) ? REC_LOST
 				: identity == REC_IDENTITY_BAD ? REC_NO_IDENTITY
 							       : REC_FRESH;
 		return;
@@ -305,14 +332,7 @@ void rec_plan_make(
 			refuse(plan, REC_NO_BEGIN, LOG_BAD_SEQUENCE, first, 0);
 			return;
 		}
-		plan->start = (struct log_position){
-			.segment = first->number,
-			.offset = LOG_BLOCK_BYTES,
-			.next_sequence = first->first_sequence,
-			.chain = first->chain,
-		};
-		if (base->sequence > 0)
-			plan->start = base->position;
+		plan->start = base->sequence > 0 ? base->position : begin_of(first);
 		judge_end(plan, last, base);
 		if (rec_refuses(plan->verdict))
 			return;
@@ -321,6 +341,7 @@ void rec_plan_make(
 		plan->last_sequence = sf_max64(base->sequence, last->last_sequence);
 		plan->position.chain = last->end_chain;
 		plan->position.next_sequence = plan->last_sequence + 1;
+		plan->reach = reach_back(first, covered, plan->last_sequence, base->reach);
 	}
 	if (headless != NULL &&
 	    sf_max64(headless->durable_behind, base->durable) > plan->last_sequence)

@@ -89,7 +89,9 @@ struct rec_plan {
 	uint64_t first_segment, last_segment; /* that hold entries; 0: none */
 	uint64_t last_sequence;		      /* that remains */
 	uint64_t cut_bytes;		      /* of the last segment, from at_offset on */
-	struct log_position start;    /* where replay begins: behind the snapshot */
+	struct log_position start;	      /* where replay begins: behind the snapshot */
+	struct log_position reach;    /* entries from here on are still wanted for the arena: there,
+				       * or before it */
 	struct log_position position; /* where the journal goes on: a new segment */
 };
 
@@ -98,6 +100,7 @@ struct rec_base {
 	uint64_t sequence;	      /* of the one that replay begins with; 0: with none */
 	struct log_position position; /* its place in the log; next_sequence = sequence + 1 */
 	uint64_t durable;	      /* highest sequence of all snapshots: it was durable */
+	uint64_t reach; /* so many of the newest entries are wanted, also those in the snapshot */
 };
 
 /* segments: rising by number. Those before the base's are not looked at. */

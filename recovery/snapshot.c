@@ -54,9 +54,8 @@ void snap_header_seal(struct snap_header *header, const struct log_identity *ide
 
 /* --- Reading --- */
 
-static enum log_fault check_header(
-	const struct snap_header *header, uint64_t bytes, const struct log_identity *identity
-)
+static enum log_fault
+check_header(const struct snap_header *header, uint64_t bytes, const struct log_identity *identity)
 {
 	if (bytes < SNAP_HEADER_BYTES)
 		return LOG_SHORT;
@@ -141,13 +140,10 @@ bool snap_restore_sessions(struct rep_session_table *table, const struct snap_bl
 			.last_sequence = saved->last_sequence,
 			.key_id = saved->key_id,
 		};
-		if (left < bytes || !rep_session_restore(
-					    table,
-					    saved->index,
-					    &session,
-					    (const void *)(saved + 1),
-					    saved->live
-				    ))
+		if (left < bytes ||
+		    !rep_session_restore(
+			    table, saved->index, &session, (const void *)(saved + 1), saved->live
+		    ))
 			return false;
 		at += bytes;
 		left -= (uint32_t)bytes;

@@ -72,9 +72,9 @@ enum snap_type {
 
 struct snap_block {
 	uint32_t magic;
-	uint32_t crc;	/* of all that follows, seeded with sequence and number */
-	uint32_t bytes; /* with this header */
-	uint32_t count; /* records */
+	uint32_t crc;	 /* of all that follows, seeded with sequence and number */
+	uint32_t bytes;	 /* with this header */
+	uint32_t count;	 /* records */
 	uint32_t number; /* from 0 */
 	uint8_t type;	 /* enum snap_type */
 	uint8_t partition;

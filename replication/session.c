@@ -362,7 +362,8 @@ bool rep_session_restore(
 	uint32_t inflight = table->limits.max_inflight;
 	if (index >= table->limits.max_sessions || table->sessions[index].client_id != 0 ||
 	    saved->client_id == 0 || saved->nonce == 0 || saved->first_incomplete_seq == 0 ||
-	    count > inflight || map_find(table, table->by_client, saved->client_id) != REP_SESSION_NONE ||
+	    count > inflight ||
+	    map_find(table, table->by_client, saved->client_id) != REP_SESSION_NONE ||
 	    map_find(table, table->by_nonce, saved->nonce) != REP_SESSION_NONE)
 		return false;
 	struct rep_session *s = &table->sessions[index];

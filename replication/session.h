@@ -170,7 +170,8 @@ uint32_t rep_session_apply_run(
 bool rep_session_restore(
 	struct rep_session_table *table,
 	uint32_t index,
-	const struct rep_session *saved, /* client_id to first_incomplete_seq, last_sequence, key_id */
+	const struct rep_session
+		*saved, /* client_id to first_incomplete_seq, last_sequence, key_id */
 	const struct rep_session_slot *slots,
 	uint32_t count
 );
