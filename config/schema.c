@@ -138,7 +138,7 @@ const struct cfg_row cfg_rows[] = {
 	{"arena.side_slots", CFG_TYPE_INTEGER, CFG_POWER_OF_TWO, "4096", RANGE(64, 1 << 20),
 	 FIELD(arena.side_slots), .help = "Reads and repeats under way, per worker."},
 
-	{"log.enabled", CFG_TYPE_WORD, 0, "off", .words = switches, FIELD(log.enabled),
+	{"log.enabled", CFG_TYPE_WORD, 0, "on", .words = switches, FIELD(log.enabled),
 	 .help = "off (UNSAFE, for benches): nothing is written to disk, and a node that ends has "
 		 "forgotten everything."},
 	{"log.dir", CFG_TYPE_PATH, 0, "/var/lib/standfast", FIELD(log.dir),

@@ -32,6 +32,7 @@ void count_settings(struct cfg_settings *settings, enum count_part part, const c
 {
 	bool primary = part == COUNT_PRIMARY;
 	cfg_defaults(settings);
+	settings->log.enabled = CFG_OFF;
 	snprintf(settings->node.name, sizeof(settings->node.name), primary ? "a" : "b");
 	snprintf(settings->peer.name, sizeof(settings->peer.name), primary ? "b" : "a");
 	snprintf(settings->node.runtime_dir, sizeof(settings->node.runtime_dir), "%.200s", dir);

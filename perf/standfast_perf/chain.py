@@ -33,17 +33,19 @@ replication: {{ device = "memif-{end}:{folder}/replication.sock"; mac = "02:00:0
 dataplane: {{ workers = 1;
     lcores = ( {{ cpus = "any"; agents = [ "all" ]; idle = "{idle}"; }} ); }};
 dpdk: {{ memory = "192 MiB"; hugepages = "auto"; }};
+{log}
 """
+NO_LOG = 'log: { enabled = "off"; };'
 
 
-def write_configuration(folder, primary):
+def write_configuration(folder, primary, log=NO_LOG):
     path = os.path.join(folder, "a.conf" if primary else "b.conf")
     with open(path, "w", encoding="utf-8") as file:
         file.write(NODE.format(
             name="a" if primary else "b", id=0 if primary else 1, folder=folder, idle=IDLE,
             role="primary" if primary else "standby", peer="b" if primary else "a",
             host=1 if primary else 2, peer_host=2 if primary else 1,
-            end="server" if primary else "client",
+            end="server" if primary else "client", log=log,
         ))
     return path
 

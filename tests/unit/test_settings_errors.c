@@ -355,7 +355,7 @@ static void durable_acknowledgements_without_a_log_are_refused(void **state)
 {
 	expect_errors(
 		*state,
-		CONF("", "", "ack = \"durable\";", ""),
+		CONF("", "", "ack = \"durable\";", "\nlog: { enabled = \"off\"; };"),
 		"main.conf:8: replication.ack: \"durable\" needs a log, and log.enabled is "
 		"\"off\"",
 		END

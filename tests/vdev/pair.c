@@ -30,6 +30,7 @@ void pair_start_eal(uint32_t lcore_count)
 static void base_settings(struct cfg_settings *s, int node, const char *directory)
 {
 	cfg_defaults(s);
+	s->log.enabled = CFG_OFF; /* no control process is here to replay it */
 	snprintf(s->cluster, sizeof(s->cluster), "pair");
 	snprintf(s->node.name, sizeof(s->node.name), "%c", 'a' + node);
 	snprintf(s->peer.name, sizeof(s->peer.name), "%c", 'b' - node);
