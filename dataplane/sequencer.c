@@ -41,22 +41,20 @@ static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 	return sf_max64(passed, sequencer->core.passed_sequence);
 }
 
-/* Does the core have to hear of the journal's progress now? Of room that was waited for, of what
- * may be acknowledged, and of a log that has ended. */
-static bool journal_calls(struct dp_sequencer *sequencer)
+/* Looks how far workers and journal have come, for the step; true when that alone asks for one. */
+static bool consumers_call(struct dp_sequencer *sequencer)
 {
 	const struct dp_journal *journal = sequencer->journal;
 	struct rep_core *core = &sequencer->core;
-	if (journal == NULL || !core->started)
-		return false;
-	sequencer->durable_seen = dp_journal_durable(journal);
-	if (unlikely(dp_journal_failed(journal) != 0) && core->mode != REP_MODE_HALTED) {
-		rep_core_halt(core, REP_REASON_LOG_FAILED);
-		sequencer->update.mode_changed = true;
+	sequencer->passed_seen = passed_sequence(sequencer);
+	if (journal != NULL && core->started) {
+		sequencer->durable_seen = dp_journal_durable(journal);
+		if (unlikely(dp_journal_failed(journal) != 0) && core->mode != REP_MODE_HALTED) {
+			rep_core_halt(core, REP_REASON_LOG_FAILED);
+			sequencer->update.mode_changed = true;
+		}
 	}
-	if (core->config.durable_acks && sequencer->durable_seen > core->durable)
-		return true;
-	return dp_journal_passed(journal) >= core->passed_sequence + core->config.slots / 8;
+	return rep_core_calls(core, sequencer->passed_seen, sequencer->durable_seen);
 }
 
 static bool requests_wait(const struct dp_sequencer *sequencer)
@@ -234,7 +232,7 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 		.frame_count = frame_count,
 		.rx_drained = drained,
 		.reads = sequencer->reads_waiting,
-		.passed_sequence = passed_sequence(sequencer),
+		.passed_sequence = sequencer->passed_seen,
 		.durable = sequencer->durable_seen,
 	};
 	struct rep_update *update = &sequencer->update;
@@ -304,7 +302,7 @@ unsigned dp_sequencer_poll(void *agent)
 		submitted = sequencer->intake.pending;
 	}
 
-	bool called = journal_calls(sequencer);
+	bool called = consumers_call(sequencer);
 	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || called ||
 	    core_is_due(sequencer))
 		step(sequencer, frames, received < DP_BURST, submitted);

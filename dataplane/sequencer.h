@@ -82,6 +82,7 @@ struct dp_sequencer {
 	uint64_t status_due_ns;
 	struct dp_fill fill;	    /* until the core is started */
 	struct dp_journal *journal; /* NULL: log.enabled = off */
+	uint64_t passed_seen;	    /* by every consumer, as this poll found it */
 	uint64_t durable_seen;
 	uint64_t deadline_ns; /* of the core; 0: not asked since its last step */
 	uint64_t control_generation;

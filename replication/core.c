@@ -217,11 +217,8 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 			rep_window_lend(core, update);
 			rep_gather_naks(core, update, now_ns);
 			core->ack_due |=
-				core->config.durable_acks && core->durable > core->told_durable;
-			/* Room that workers made after the last acknowledgement must not wait for a
-			 * heartbeat: the primary may stand still for it. */
-			uint64_t limit = core->passed_sequence + core->config.slots;
-			core->ack_due |= limit - core->told_limit >= core->config.slots / 4;
+				rep_core_calls(core, core->passed_sequence, core->durable) ||
+				(core->config.durable_acks && core->durable > core->told_durable);
 		}
 		send_control(core, update, event->reads, now_ns);
 	}

@@ -217,7 +217,7 @@ struct rep_event {
 	uint32_t frame_count;
 	bool rx_drained;	  /* no frame waits in the receive queue any more */
 	bool reads;		  /* a read came with this poll: it wants an echo at once */
-	uint64_t passed_sequence; /* every local consumer is past these slots */
+	uint64_t passed_sequence; /* every local consumer is past these slots; never falls */
 	uint64_t durable;
 };
 
@@ -275,6 +275,18 @@ static inline uint64_t rep_core_read_frame(const struct rep_core *core)
 void rep_core_step(struct rep_core *core, const struct rep_event *event, struct rep_update *update);
 /* When the next step is due at the latest; UINT64_MAX: never. */
 uint64_t rep_core_deadline_ns(const struct rep_core *core);
+/* Is a step due because of what the consumers have done since? Room that becomes free must not wait
+ * for a frame or a heartbeat: a full primary takes no requests, so that nothing else may happen. Of
+ * a standby it is what the primary was not told, each eighth of the arena in a frame of its own. */
+static inline bool
+rep_core_calls(const struct rep_core *core, uint64_t passed_sequence, uint64_t durable)
+{
+	uint64_t slots = core->config.slots;
+	bool tells = core->config.role == REP_STANDBY && core->link_up;
+	uint64_t known = tells ? core->told_limit : core->passed_sequence + slots;
+	return passed_sequence + slots - known >= slots / 8 ||
+	       (core->config.durable_acks && durable > core->durable);
+}
 
 /* Fills a header for the next frame and counts it; body, sizes and CRC are still to come. */
 void rep_core_header(

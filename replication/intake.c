@@ -163,6 +163,22 @@ enum rep_taken rep_intake_close(struct rep_intake *intake, uint64_t client_id)
 	return REP_TAKEN;
 }
 
+static uint32_t epoch_of(const struct rep_intake *intake, uint64_t sequence)
+{
+	return rep_arena_entry(&intake->arena, sequence)->epoch;
+}
+
+/* Epochs only rise with the sequence: a run that ends in the one it begins with has no other. */
+static void note_epochs(struct rep_intake *intake, uint64_t first, uint64_t last)
+{
+	uint32_t epoch = epoch_of(intake, first);
+	rep_core_note(intake->core, epoch, first);
+	if (__builtin_expect(epoch_of(intake, last) == epoch, 1))
+		return;
+	for (uint64_t sequence = first + 1; sequence <= last; sequence++)
+		rep_core_note(intake->core, epoch_of(intake, sequence), sequence);
+}
+
 uint32_t rep_intake_follow(
 	struct rep_intake *intake,
 	uint64_t first,
@@ -181,11 +197,9 @@ uint32_t rep_intake_follow(
 	uint32_t followed = rep_session_apply_run(
 		intake->sessions, &intake->arena, first, count, details, fault
 	);
-	for (uint32_t i = 0; i < followed; i++)
-		rep_core_note(
-			intake->core, rep_arena_entry(&intake->arena, first + i)->epoch, first + i
-		);
-	if (followed > 0)
+	if (followed > 0) {
+		note_epochs(intake, first, first + followed - 1);
 		mark(intake, first + followed - 1);
+	}
 	return followed;
 }

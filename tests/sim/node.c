@@ -591,7 +591,7 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 	/* A dataplane polls all the time; here a poll that would only find progress is made once.
 	 */
 	uint64_t passed = sf_min64(sim_workers_passed(node), sim_disk_passed(sim, node));
-	if (passed > node->core.passed_sequence || node->disk.durable > node->core.durable)
+	if (rep_core_calls(&node->core, passed, node->disk.durable))
 		sim_node_wake(sim, id, sim->now_ns + 2000);
 	uint64_t deadline_ns = rep_core_deadline_ns(&node->core);
 	if (deadline_ns != UINT64_MAX)

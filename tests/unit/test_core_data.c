@@ -268,7 +268,7 @@ static void loss_when_the_tail_is_lost_then_timer_resends_with_back_off(void **s
 		"S 9750us: append 1-2 send ACK 2\n"
 		"P 9800us: commit 2\n"
 		"P 10700us: send HEARTBEAT\n"
-		"S 10750us: commit 2 send HEARTBEAT 2\n"
+		"S 10750us: commit 2 send ACK 2\n"
 		"P 11700us: send HEARTBEAT\n"
 		"S 11750us: send HEARTBEAT 2\n"
 		"P 12700us: send HEARTBEAT\n"
@@ -481,7 +481,7 @@ static void commit_when_standby_hears_it_then_follows(void **state)
 		"S 3550us: append 1-2 send ACK 2\n"
 		"P 3600us: commit 2\n"
 		"P 4500us: send HEARTBEAT\n"
-		"S 4550us: commit 2 send HEARTBEAT 2\n"
+		"S 4550us: commit 2 send ACK 2\n"
 		"P 5500us: send HEARTBEAT\n"
 	);
 	assert_int_equal(pair->nodes[PAIR_S].committed, 2);

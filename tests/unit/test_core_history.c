@@ -222,6 +222,85 @@ static void lineage_when_there_are_many_epochs_then_the_newest_are_kept(void **s
 	pair_free(pair);
 }
 
+/* As the sequencer does: a poll without frames makes a step only when the core calls for it. */
+static bool poll_if_called(struct pair *pair, int who)
+{
+	struct pair_node *node = &pair->nodes[who];
+	if (!rep_core_calls(&node->core, node->passed, node->durable))
+		return false;
+	pair_poll(pair, who, 0);
+	return true;
+}
+
+/* A pair of 64 slots, full: nothing of it has passed through the log (or workers) of one node. */
+static struct pair *pair_that_is_full(int slow)
+{
+	struct pair *pair = pair_new();
+	for (int who = 0; who < 2; who++) {
+		pair->nodes[who].config.slots = 64;
+		pair->nodes[who].config.window = 32;
+		pair->nodes[who].config.has_log = true;
+		pair_boot(pair, who);
+	}
+	pair_run_for(pair, 2 * MS);
+	pair->nodes[slow].passed_is_held = true;
+	for (int i = 0; i < 4; i++) {
+		pair_poll(pair, PAIR_P, 16);
+		pair_run_for(pair, 300 * US);
+	}
+	expect_level(pair, 64);
+	assert_int_equal(rep_core_room(core_of(pair, PAIR_P)), 0);
+	assert_false(poll_if_called(pair, slow));
+	pair_forget(pair);
+	return pair;
+}
+
+static void room_when_a_full_standby_gets_on_then_told_at_once_an_eighth_in_a_frame(void **state)
+{
+	struct pair *pair = pair_that_is_full(PAIR_S);
+	struct pair_node *s = &pair->nodes[PAIR_S];
+	uint64_t frames = s->core.frame_number;
+	for (s->passed = 1; s->passed < 8; s->passed++)
+		assert_false(poll_if_called(pair, PAIR_S));
+	assert_true(poll_if_called(pair, PAIR_S));
+	assert_true(pair_said(pair, "send ACK 64\n"));
+	assert_false(poll_if_called(pair, PAIR_S));
+	pair_deliver(pair, PAIR_P);
+	pair_poll(pair, PAIR_P, 0);
+	assert_int_equal(rep_core_room(core_of(pair, PAIR_P)), 8);
+	for (; s->passed < 64; s->passed++)
+		poll_if_called(pair, PAIR_S);
+	poll_if_called(pair, PAIR_S);
+	assert_int_equal(s->core.frame_number, frames + 8);
+	pair_free(pair);
+}
+
+/* A frame of the primary that the standby need not answer must not swallow a part of an eighth. */
+static void room_when_steps_come_between_then_counted_from_what_was_told(void **state)
+{
+	struct pair *pair = pair_that_is_full(PAIR_S);
+	struct pair_node *s = &pair->nodes[PAIR_S];
+	for (s->passed = 1; s->passed < 8; s->passed++)
+		pair_poll(pair, PAIR_S, 0);
+	assert_false(pair_said(pair, "send"));
+	assert_true(poll_if_called(pair, PAIR_S));
+	assert_true(pair_said(pair, "send ACK 64\n"));
+	pair_free(pair);
+}
+
+static void room_when_a_full_primary_gets_on_then_there_without_a_frame(void **state)
+{
+	struct pair *pair = pair_that_is_full(PAIR_P);
+	struct pair_node *p = &pair->nodes[PAIR_P];
+	for (p->passed = 1; p->passed < 8; p->passed++)
+		assert_false(poll_if_called(pair, PAIR_P));
+	assert_true(poll_if_called(pair, PAIR_P));
+	assert_int_equal(rep_core_room(&p->core), 8);
+	assert_false(pair_said(pair, "send"));
+	assert_false(poll_if_called(pair, PAIR_P));
+	pair_free(pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +327,11 @@ int main(void)
 		cmocka_unit_test(
 			durable_acknowledgements_when_the_standby_has_not_synced_then_nothing_is_committed
 		),
+		cmocka_unit_test(
+			room_when_a_full_standby_gets_on_then_told_at_once_an_eighth_in_a_frame
+		),
+		cmocka_unit_test(room_when_steps_come_between_then_counted_from_what_was_told),
+		cmocka_unit_test(room_when_a_full_primary_gets_on_then_there_without_a_frame),
 		cmocka_unit_test(lineage_when_there_are_many_epochs_then_the_newest_are_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;
