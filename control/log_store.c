@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/log_store.h"
 
+#include "config/bytes.h"
 #include "control/text.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 void ctl_log_init(struct ctl_log *log, const struct cfg_settings *settings, struct disk *disk)
 {
@@ -43,45 +40,51 @@ void ctl_log_path(const struct ctl_log *log, uint64_t number, char path[CTL_PATH
 	snprintf(path, CTL_PATH_BYTES, "%.450s/log/%s", log->folder, name);
 }
 
-static int map_file(const char *path, struct ctl_map *map)
+/* most: reads no more than this; limit: a longer file is refused. */
+static int
+read_file(struct disk *disk, const char *path, uint64_t most, uint64_t limit, struct ctl_map *map)
 {
-	struct stat status;
 	int result = 0;
 	*map = (struct ctl_map){0};
-	int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int file = disk->open(disk, path, DISK_READ);
 	if (file < 0)
-		return -errno;
-	if (fstat(file, &status) != 0) {
-		result = -errno;
-	} else if (status.st_size > 0) {
-		void *data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, file, 0);
-		if (data == MAP_FAILED) {
-			result = -errno;
-		} else {
+		return file;
+	int64_t size = disk->size(disk, file);
+	if (size < 0 || (uint64_t)size > limit)
+		result = size < 0 ? (int)size : -EFBIG;
+	if (result == 0 && size > 0) {
+		size_t bytes = (size_t)sf_min64((uint64_t)size, most);
+		uint8_t *data = malloc(bytes);
+		ssize_t got = data != NULL ? disk->read(disk, file, data, bytes, 0) : -ENOMEM;
+		if (got > 0) {
 			map->data = data;
-			map->bytes = (uint64_t)status.st_size;
-			madvise(data, map->bytes, MADV_SEQUENTIAL);
+			map->bytes = (uint64_t)got;
+			map->file_bytes = (uint64_t)size;
+		} else {
+			free(data);
+			result = (int)got;
 		}
 	}
-	close(file);
+	disk->close(disk, file);
 	return result;
+}
+
+static int
+read_segment(const struct ctl_log *log, uint64_t number, uint64_t most, struct ctl_map *map)
+{
+	char path[CTL_PATH_BYTES];
+	ctl_log_path(log, number, path);
+	return read_file(log->disk, path, most, LOG_MAX_SEGMENT_BYTES, map);
 }
 
 int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_map *map)
 {
-	char path[CTL_PATH_BYTES];
-	ctl_log_path(log, number, path);
-	int result = map_file(path, map);
-	if (map->bytes <= LOG_MAX_SEGMENT_BYTES)
-		return result;
-	ctl_log_unmap(map);
-	return -EFBIG;
+	return read_segment(log, number, LOG_MAX_SEGMENT_BYTES, map);
 }
 
 void ctl_log_unmap(struct ctl_map *map)
 {
-	if (map->data != NULL)
-		munmap((void *)(uintptr_t)map->data, map->bytes);
+	free((void *)(uintptr_t)map->data);
 	map->data = NULL;
 }
 
@@ -161,7 +164,7 @@ static void scan_header(
 )
 {
 	const struct log_segment_header *header = NULL;
-	segment->file_bytes = map->bytes;
+	segment->file_bytes = map->file_bytes;
 	segment->end = LOG_EMPTY;
 	segment->header =
 		log_segment_header_check(map->data, map->bytes, identity, segment->number, &header);
@@ -173,7 +176,7 @@ static void scan_header(
 	segment->incarnation = header->incarnation;
 	segment->last_sequence = next->first_sequence - 1;
 	segment->end_chain = next->chain;
-	segment->end_offset = map->bytes;
+	segment->end_offset = map->file_bytes;
 }
 
 static int fail(const struct ctl_log *log, int result, char *error, size_t error_bytes)
@@ -211,12 +214,18 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 	for (uint32_t i = log->count; result == 0 && i-- > 0;) {
 		struct rec_segment *segment = &log->segments[i];
 		struct ctl_map map;
-		result = ctl_log_map(log, segment->number, &map);
-		if (result < 0)
-			break;
 		bool joined = i + 1 < log->count && segment[1].header == LOG_OK &&
 			      segment[1].number == segment->number + 1;
-		if (!deep && whole >= 2 && joined && map.bytes >= LOG_BLOCK_BYTES)
+		bool header_only = !deep && whole >= 2 && joined;
+		result = read_segment(
+			log,
+			segment->number,
+			header_only ? LOG_BLOCK_BYTES : LOG_MAX_SEGMENT_BYTES,
+			&map
+		);
+		if (result < 0)
+			break;
+		if (header_only)
 			scan_header(&map, &log->identity, segment, &segment[1]);
 		else
 			rec_scan(map.data, map.bytes, &log->identity, segment->number, segment);
@@ -240,7 +249,7 @@ int ctl_snapshot_open(const struct ctl_log *log, uint64_t sequence, struct ctl_s
 	char path[CTL_PATH_BYTES];
 	*snapshot = (struct ctl_snapshot){.fault = LOG_SHORT};
 	ctl_snapshot_path(log, sequence, path);
-	int result = map_file(path, &snapshot->map);
+	int result = read_file(log->disk, path, SNAP_MAX_BYTES, SNAP_MAX_BYTES, &snapshot->map);
 	if (result < 0 || snapshot->map.data == NULL)
 		return result;
 	snapshot->fault = snap_check(
@@ -330,17 +339,70 @@ void ctl_log_plan(
 
 /* --- Carrying out --- */
 
-static int cut(struct ctl_log *log, const struct rec_plan *plan)
+/* Where the part of a segment begins that nothing calls durable: behind the last group whose
+ * entries a mark reaches. */
+static uint64_t end_of_durable(
+	const struct ctl_log *log, const struct rec_segment *segment, const struct ctl_map *map
+)
+{
+	const struct log_group *group;
+	uint64_t end = 0; /* with the header */
+	struct log_position position = {
+		.segment = segment->number,
+		.offset = LOG_BLOCK_BYTES,
+		.next_sequence = segment->first_sequence,
+		.chain = segment->chain,
+	};
+	uint64_t limit = sf_min64(segment->end_offset, map->bytes);
+	while (position.offset < limit && log_group_check(
+						  map->data + position.offset,
+						  limit - position.offset,
+						  &log->identity,
+						  &position,
+						  &group
+					  ) == LOG_OK) {
+		if (position.next_sequence - 1 > segment->durable)
+			break;
+		if (group->count > 0)
+			end = position.offset;
+	}
+	return end;
+}
+
+/* The newest segment, once more: what was read of it may stand in the page cache alone, of a
+ * dataplane that was killed before its sync, or whose sync failed, after which another one says 0
+ * and does nothing. The log goes on behind it as behind something durable, so it is cut, written
+ * again as far as no mark reaches, and synced. */
+static int make_durable(struct ctl_log *log, const struct rec_plan *plan)
 {
 	char path[CTL_PATH_BYTES];
-	ctl_log_path(log, plan->at_segment, path);
-	int file = log->disk->open(log->disk, path, DISK_WRITE);
-	if (file < 0)
-		return file;
-	int result = log->disk->truncate(log->disk, file, plan->at_offset);
-	if (result == 0)
-		result = log->disk->sync(log->disk, file);
-	log->disk->close(log->disk, file);
+	struct ctl_map map;
+	struct disk *disk = log->disk;
+	const struct rec_segment *segment = NULL;
+	for (uint32_t i = 0; i < log->count; i++)
+		if (log->segments[i].number == plan->last_segment)
+			segment = &log->segments[i];
+	if (segment == NULL)
+		return 0;
+	int result = ctl_log_map(log, segment->number, &map);
+	if (result < 0)
+		return result;
+	uint64_t from = end_of_durable(log, segment, &map);
+	uint64_t end = sf_min64(segment->end_offset, map.bytes);
+	ctl_log_path(log, segment->number, path);
+	int file = disk->open(disk, path, DISK_WRITE);
+	if (file < 0) {
+		result = file;
+	} else {
+		if (plan->cut_bytes > 0 && plan->at_segment == segment->number)
+			result = disk->truncate(disk, file, plan->at_offset);
+		if (result == 0 && from < end)
+			result = disk->write(disk, file, map.data + from, end - from, from);
+		if (result == 0)
+			result = disk->sync(disk, file);
+		disk->close(disk, file);
+	}
+	ctl_log_unmap(&map);
 	return result;
 }
 
@@ -371,16 +433,16 @@ static int make_folders(struct ctl_log *log)
 	struct disk *disk = log->disk;
 	snprintf(path, sizeof(path), "%s", log->folder);
 	*strrchr(path, '/') = 0;
-	int result = disk->make_directory(disk, path);
+	int result = disk_make_directory(disk, path);
 	if (result == 0)
-		result = disk->make_directory(disk, log->folder);
+		result = disk_make_directory(disk, log->folder);
 	snprintf(path, sizeof(path), "%.480s/log", log->folder);
 	if (result == 0)
-		result = disk->make_directory(disk, path);
+		result = disk_make_directory(disk, path);
 	snprintf(path, sizeof(path), "%.480s/snap", log->folder);
 	if (result == 0)
-		result = disk->make_directory(disk, path);
-	return result == 0 ? disk->sync_directory(disk, log->folder) : result;
+		result = disk_make_directory(disk, path);
+	return result;
 }
 
 int ctl_log_carry_out(
@@ -395,8 +457,8 @@ int ctl_log_carry_out(
 		ctl_log_path(log, log->segments[i].number, path);
 		result = log->disk->remove(log->disk, path);
 	}
-	if (result == 0 && plan->cut_bytes > 0 && plan->at_segment < plan->position.segment)
-		result = cut(log, plan);
+	if (result == 0 && plan->last_segment != 0)
+		result = make_durable(log, plan);
 	snprintf(path, sizeof(path), "%.480s/log", log->folder);
 	if (result == 0)
 		result = log->disk->sync_directory(log->disk, path);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A node's folder <log.dir>/<node>: which segments and snapshots there are, what they hold, the
- * plan that follows, and carrying it out. Reads through mmap; everything that changes the disk goes
- * through a struct disk.
+ * plan that follows, and carrying it out. Everything goes through a struct disk. Files are read into
+ * memory rather than mapped: a bad sector is then an error with a sentence, and not the end of
+ * control by a signal.
  */
 #pragma once
 
@@ -26,10 +27,11 @@ struct ctl_log {
 	uint64_t snapshots[CTL_MAX_SNAPSHOTS]; /* by their names, newest first */
 };
 
-/* A file in memory; data is NULL for an empty file. */
+/* What was read of a file; data is NULL for an empty one. */
 struct ctl_map {
-	const uint8_t *data;
+	const uint8_t *data; /* owned */
 	uint64_t bytes;
+	uint64_t file_bytes;
 };
 
 void ctl_log_init(struct ctl_log *log, const struct cfg_settings *settings, struct disk *disk);

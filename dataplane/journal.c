@@ -184,15 +184,13 @@ static int make_folders(struct dp_journal *journal, const struct cfg_settings *s
 {
 	char path[CFG_TEXT_BYTES + CFG_NAME_BYTES + 2];
 	struct disk *disk = journal->disk;
-	int result = disk->make_directory(disk, settings->log.dir);
+	int result = disk_make_directory(disk, settings->log.dir);
 	snprintf(path, sizeof(path), "%s/%s", settings->log.dir, settings->node.name);
 	if (result == 0)
-		result = disk->make_directory(disk, path);
+		result = disk_make_directory(disk, path);
 	snprintf(journal->folder, sizeof(journal->folder), "%s/log", path);
 	if (result == 0)
-		result = disk->make_directory(disk, journal->folder);
-	if (result == 0)
-		result = disk->sync_directory(disk, path);
+		result = disk_make_directory(disk, journal->folder);
 	return result;
 }
 
@@ -290,6 +288,13 @@ void dp_journal_begin(struct dp_journal *journal, const struct log_position *pos
 	__atomic_store_n(&journal->begin, position->segment, __ATOMIC_RELEASE);
 }
 
+/* The disk is full, and all segments are used: what is left has no place. */
+static bool has_no_place(const struct dp_journal *journal)
+{
+	return dp_shm_load(&journal->shm->full) != 0 && journal->open &&
+	       journal->position.segment > __atomic_load_n(&journal->prepared, __ATOMIC_ACQUIRE);
+}
+
 void dp_journal_close(struct dp_journal *journal)
 {
 	struct timespec pause = {.tv_nsec = 1000000};
@@ -307,6 +312,8 @@ void dp_journal_close(struct dp_journal *journal)
 		}
 		if (!left && under_way(journal) == 0 && begin_group(journal))
 			hand_on(journal, 0); /* a mark: it brings the sync */
+		if (under_way(journal) == 0 && has_no_place(journal))
+			break;
 		if (dp_journal_poll(journal) == 0)
 			nanosleep(&pause, NULL);
 	}

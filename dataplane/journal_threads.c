@@ -64,6 +64,9 @@ static int sync_file(struct writer *writer)
 		return 0;
 	uint64_t before_ns = dp_clock_monotonic_ns();
 	int result = journal->disk->sync(journal->disk, writer->file);
+	/* The preparer may have ended the log meanwhile. */
+	if (result == 0)
+		result = -dp_journal_failed(journal);
 	if (result < 0)
 		return result;
 	writer->synced_ns = dp_clock_monotonic_ns();
@@ -95,6 +98,7 @@ static int turn_to(struct writer *writer, uint64_t segment)
 	writer->segment = segment;
 	journal->shm->rotations++;
 	dp_shm_store(&journal->shm->segment, segment);
+	dp_shm_store(&journal->shm->direct, journal->disk->direct(journal->disk, writer->file));
 	return 0;
 }
 
@@ -132,7 +136,7 @@ static int write_round(struct writer *writer)
 	uint64_t done = journal->done;
 	bool worked = done < handed;
 	int result = 0;
-	while (done < handed && result == 0) {
+	while (done < handed && result == 0 && dp_journal_failed(journal) == 0) {
 		result = write_buffer(writer, &journal->buffers[done % journal->buffer_count]);
 		done++;
 		/* One buffer at a time: the agent goes on filling behind us. */
@@ -157,10 +161,11 @@ static void *write_always(void *argument)
 	for (;;) {
 		bool last = stopping(journal);
 		int result = write_round(&writer);
-		if (result < 0) {
+		if (result < 0)
 			fail(journal, result);
+		/* Also when it was the preparer who failed: nothing is written after it. */
+		if (dp_journal_failed(journal) != 0)
 			break;
-		}
 		if (result > 0) {
 			looks = 0;
 			continue;
@@ -170,8 +175,9 @@ static void *write_always(void *argument)
 		pause_ns(looks++ < QUICK_LOOKS ? QUICK_NS : SLOW_NS);
 	}
 	if (writer.file >= 0) {
-		if (dp_journal_failed(journal) == 0 && sync_file(&writer) < 0)
-			fail(journal, -EIO);
+		int result = dp_journal_failed(journal) == 0 ? sync_file(&writer) : 0;
+		if (result < 0)
+			fail(journal, result);
 		journal->disk->close(journal->disk, writer.file);
 	}
 	return NULL;

@@ -101,7 +101,7 @@ struct dp_shm_log {
 	uint64_t written; /* … were given to the kernel */
 	uint64_t durable; /* … are on stable storage, as far as sync promises it */
 	uint64_t failed;  /* errno of the write or sync that ended this log; 0: none */
-	uint64_t full;	  /* no segment is ready and none can be prepared: log.reserve */
+	uint64_t full; /* no further segment can be prepared: log.reserve; what is ready is used */
 	uint64_t entries;
 	uint64_t groups;
 	uint64_t bytes;

@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -51,13 +53,20 @@ static ssize_t real_read(struct disk *disk, int file, void *data, size_t bytes, 
 
 static int real_write(struct disk *disk, int file, const void *data, size_t bytes, uint64_t offset)
 {
-	ssize_t done;
-	do
-		done = pwrite(file, data, bytes, (off_t)offset);
-	while (done < 0 && errno == EINTR);
-	if (done < 0)
-		return -errno;
-	return (size_t)done == bytes ? 0 : -EIO;
+	size_t done = 0;
+	while (done < bytes) {
+		ssize_t put = pwrite(
+			file, (const uint8_t *)data + done, bytes - done, (off_t)(offset + done)
+		);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -errno;
+		if (put == 0)
+			return -EIO;
+		done += (size_t)put;
+	}
+	return 0;
 }
 
 static int real_sync(struct disk *disk, int file)
@@ -74,6 +83,12 @@ static int64_t real_size(struct disk *disk, int file)
 {
 	struct stat status;
 	return fstat(file, &status) == 0 ? status.st_size : -errno;
+}
+
+static bool real_direct(struct disk *disk, int file)
+{
+	int flags = fcntl(file, F_GETFL);
+	return flags >= 0 && (flags & O_DIRECT) != 0;
 }
 
 static int real_rename(struct disk *disk, const char *from, const char *to)
@@ -124,6 +139,24 @@ static int64_t real_free_bytes(struct disk *disk, const char *path)
 	return (int64_t)((uint64_t)status.f_bavail * status.f_frsize);
 }
 
+int disk_make_directory(struct disk *disk, const char *path)
+{
+	char above[PATH_MAX];
+	int result = disk->make_directory(disk, path);
+	size_t length = strlen(path);
+	if (result < 0)
+		return result;
+	if (length >= sizeof(above))
+		return -ENAMETOOLONG;
+	memcpy(above, path, length + 1);
+	while (length > 0 && above[length - 1] != '/')
+		length--;
+	above[length > 1 ? length - 1 : length] = 0;
+	result = *above ? disk->sync_directory(disk, above) : 0;
+	/* We made nothing in a directory that we may not even read: it was there before. */
+	return result == -EACCES ? 0 : result;
+}
+
 struct disk disk_real = {
 	.open = real_open,
 	.close = real_close,
@@ -132,6 +165,7 @@ struct disk disk_real = {
 	.sync = real_sync,
 	.truncate = real_truncate,
 	.size = real_size,
+	.direct = real_direct,
 	.rename = real_rename,
 	.remove = real_remove,
 	.make_directory = real_make_directory,

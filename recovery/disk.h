@@ -27,11 +27,13 @@ struct disk {
 	int (*open)(struct disk *disk, const char *path, unsigned how); /* a handle, ≥ 0 */
 	void (*close)(struct disk *disk, int file);
 	ssize_t (*read)(struct disk *disk, int file, void *data, size_t bytes, uint64_t offset);
-	/* Whole or an error: a short write is -EIO. */
+	/* Whole or an error. Why a write was short, the disk says when it gets the rest: a full one
+	 * -ENOSPC. */
 	int (*write)(struct disk *disk, int file, const void *data, size_t bytes, uint64_t offset);
 	int (*sync)(struct disk *disk, int file); /* fdatasync */
 	int (*truncate)(struct disk *disk, int file, uint64_t bytes);
 	int64_t (*size)(struct disk *disk, int file);
+	bool (*direct)(struct disk *disk, int file); /* O_DIRECT is really in use */
 	int (*rename)(struct disk *disk, const char *from, const char *to);
 	int (*remove)(struct disk *disk, const char *path);
 	int (*make_directory)(struct disk *disk, const char *path); /* 0700; there already: 0 */
@@ -39,6 +41,9 @@ struct disk {
 	int (*list)(struct disk *disk, const char *path, disk_each each, void *context);
 	int64_t (*free_bytes)(struct disk *disk, const char *path); /* of the file system */
 };
+
+/* Makes a directory and its name durable: that stands in the directory above. */
+int disk_make_directory(struct disk *disk, const char *path);
 
 /* The real one. Stateless: handles are file descriptors. */
 extern struct disk disk_real;

@@ -24,6 +24,7 @@
 #define SNAP_BLOCK_MAGIC 0x42504e53u	 /* "SNPB" */
 #define SNAP_HEADER_BYTES LOG_BLOCK_BYTES
 #define SNAP_MAX_BLOCK_BYTES (256u << 10)
+#define SNAP_MAX_BYTES (1ull << 38) /* no file is longer */
 #define SNAP_NAME_BYTES 32
 
 /* What the state's meaning depends on: a snapshot is only restored where all of it is the same. */
