@@ -123,30 +123,6 @@ static int look_at_identity(struct ctl_log *log)
 	return 0;
 }
 
-/* The header alone; what the groups hold is what the next header says (replay verifies it). */
-static void scan_header(
-	const struct ctl_segment_map *map,
-	const struct log_identity *identity,
-	struct rec_segment *segment,
-	const struct rec_segment *next
-)
-{
-	const struct log_segment_header *header = NULL;
-	segment->file_bytes = map->bytes;
-	segment->end = LOG_EMPTY;
-	segment->header =
-		log_segment_header_check(map->data, map->bytes, identity, segment->number, &header);
-	if (segment->header != LOG_OK)
-		return;
-	segment->first_sequence = header->first_sequence;
-	segment->chain = header->chain;
-	segment->header_epoch = header->epoch;
-	segment->incarnation = header->incarnation;
-	segment->last_sequence = next->first_sequence - 1;
-	segment->end_chain = next->chain;
-	segment->end_offset = map->bytes;
-}
-
 int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes)
 {
 	char path[CTL_PATH_BYTES];
@@ -169,7 +145,14 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 		bool joined = i + 1 < log->count && segment[1].header == LOG_OK &&
 			      segment[1].number == segment->number + 1;
 		if (!deep && whole >= 2 && joined && map.bytes >= LOG_BLOCK_BYTES)
-			scan_header(&map, &log->identity, segment, &segment[1]);
+			rec_scan_header(
+				map.data,
+				map.bytes,
+				&log->identity,
+				segment->number,
+				&segment[1],
+				segment
+			);
 		else
 			rec_scan(map.data, map.bytes, &log->identity, segment->number, segment);
 		whole += segment->groups > 0;
@@ -239,19 +222,22 @@ int ctl_log_carry_out(
 	struct ctl_log *log, const struct rec_plan *plan, char *error, size_t error_bytes
 )
 {
-	char path[CTL_PATH_BYTES];
+	char path[CTL_PATH_BYTES], folder[CTL_PATH_BYTES];
 	int result = make_folders(log);
+	snprintf(folder, sizeof(folder), "%.480s/log", log->folder);
+	/* From the newest on, each for good before the next: a crash leaves no number out. */
 	for (uint32_t i = log->count; result == 0 && i-- > 0;) {
 		if (log->segments[i].number < plan->position.segment)
 			break;
 		ctl_log_path(log, log->segments[i].number, path);
 		result = log->disk->remove(log->disk, path);
+		if (result == 0)
+			result = log->disk->sync_directory(log->disk, folder);
 	}
 	if (result == 0 && plan->cut_bytes > 0 && plan->at_segment < plan->position.segment)
 		result = cut(log, plan);
-	snprintf(path, sizeof(path), "%.480s/log", log->folder);
 	if (result == 0)
-		result = log->disk->sync_directory(log->disk, path);
+		result = log->disk->sync_directory(log->disk, folder);
 	if (result == 0 && log->identity_state == REC_IDENTITY_NONE)
 		result = ctl_log_identify(log, false);
 	if (result < 0)

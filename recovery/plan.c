@@ -16,7 +16,7 @@ static const char *const verdict_texts[REC_VERDICTS][3] = {
 		 ""},
 	[REC_LOST] =
 		{"lost",
-		 "this node had a log, and its folder is empty",
+		 "this node had a log, and no entry of it is left",
 		 "bring the folder back; or `standfast recover` makes the node start anew as a "
 		 "learner"},
 	[REC_NO_IDENTITY] =
@@ -144,6 +144,29 @@ void rec_scan(
 		look_behind(p, bytes, segment->end_offset + LOG_BLOCK_BYTES, identity, segment);
 }
 
+void rec_scan_header(
+	const void *data,
+	uint64_t bytes,
+	const struct log_identity *identity,
+	uint64_t number,
+	const struct rec_segment *next,
+	struct rec_segment *segment
+)
+{
+	const struct log_segment_header *header = NULL;
+	*segment = (struct rec_segment){.number = number, .file_bytes = bytes, .end = LOG_EMPTY};
+	segment->header = log_segment_header_check(data, bytes, identity, number, &header);
+	if (segment->header != LOG_OK)
+		return;
+	segment->first_sequence = header->first_sequence;
+	segment->chain = header->chain;
+	segment->header_epoch = header->epoch;
+	segment->incarnation = header->incarnation;
+	segment->last_sequence = next->first_sequence - 1;
+	segment->end_chain = next->chain;
+	segment->end_offset = bytes;
+}
+
 /* --- Plan --- */
 
 static void
@@ -198,12 +221,16 @@ static void judge_end(struct rec_plan *plan, const struct rec_segment *last)
 	plan->cut_bytes = last->file_bytes - last->end_offset;
 }
 
-/* The places between segments: dense numbers, and each continues the one before. */
-static bool judge_joins(struct rec_plan *plan, const struct rec_segment *segments, uint32_t count)
+/* The places between segments: each is whole, and the next continues it. present counts also the
+ * files behind that were never used: they were prepared one after the other, so a number that is
+ * missing among them was there, and perhaps used. */
+static bool judge_joins(
+	struct rec_plan *plan, const struct rec_segment *segments, uint32_t count, uint32_t present
+)
 {
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < present; i++) {
 		const struct rec_segment *s = &segments[i];
-		enum rec_verdict verdict = judge_header(s->header);
+		enum rec_verdict verdict = i < count ? judge_header(s->header) : REC_CLEAN;
 		if (verdict != REC_CLEAN) {
 			refuse(plan, verdict, s->header, s, 0);
 			return false;
@@ -217,15 +244,16 @@ static bool judge_joins(struct rec_plan *plan, const struct rec_segment *segment
 			plan->at_offset = 0;
 			return false;
 		}
+		if (i >= count)
+			continue;
+		/* The segment before was whole and durable when this one began. */
+		if (before->end != LOG_EMPTY) {
+			refuse(plan, REC_DAMAGED, before->end, before, before->end_offset);
+			return false;
+		}
 		if (s->first_sequence != before->last_sequence + 1 ||
 		    s->chain != before->end_chain) {
-			/* The segment before was whole and durable when this one began. */
-			bool whole = before->end == LOG_EMPTY;
-			refuse(plan,
-			       whole ? REC_MISSING : REC_DAMAGED,
-			       whole ? LOG_BAD_CHAIN : before->end,
-			       whole ? s : before,
-			       whole ? 0 : before->end_offset);
+			refuse(plan, REC_MISSING, LOG_BAD_CHAIN, s, 0);
 			return false;
 		}
 	}
@@ -242,6 +270,7 @@ void rec_plan_make(
 {
 	*plan = (struct rec_plan){.verdict = REC_CLEAN, .last_sequence = base_sequence};
 	/* Prepared files at the end were never used. */
+	uint32_t present = count;
 	uint64_t highest = count > 0 ? segments[count - 1].number : 0;
 	while (count > 0 && segments[count - 1].header == LOG_EMPTY &&
 	       segments[count - 1].end == LOG_EMPTY)
@@ -266,8 +295,7 @@ void rec_plan_make(
 		return;
 	}
 	if (count == 0 && headless == NULL) {
-		plan->verdict = identity == REC_IDENTITY_OURS && base_sequence == 0 && highest == 0
-					? REC_LOST
+		plan->verdict = identity == REC_IDENTITY_OURS && base_sequence == 0 ? REC_LOST
 				: identity == REC_IDENTITY_BAD ? REC_NO_IDENTITY
 				: base_sequence > 0	       ? REC_CLEAN
 							       : REC_FRESH;
@@ -277,7 +305,7 @@ void rec_plan_make(
 		plan->verdict = REC_NO_IDENTITY;
 		return;
 	}
-	if (!judge_joins(plan, segments, count))
+	if (!judge_joins(plan, segments, count, present))
 		return;
 	if (count > 0) {
 		const struct rec_segment *last = &segments[count - 1];
@@ -302,6 +330,10 @@ void rec_plan_make(
 		plan->at_segment = headless->number;
 		plan->cut_bytes = headless->file_bytes;
 	}
+	/* "Used" is a durable mark too: the first entry was on the disk. */
+	if (identity == REC_IDENTITY_OURS && plan->last_sequence == 0 &&
+	    !rec_refuses(plan->verdict))
+		plan->verdict = REC_LOST;
 }
 
 /* --- Identity --- */
