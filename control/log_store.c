@@ -131,8 +131,10 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 	int result = log->disk->list(log->disk, path, note_name, log);
 	if (result == -ENOENT)
 		result = 0;
-	if (result == 0)
+	if (result == 0) {
 		result = look_at_identity(log);
+		snprintf(path, sizeof(path), "%.480s/identity", log->folder);
+	}
 	if (log->count > 1)
 		qsort(log->segments, log->count, sizeof(log->segments[0]), by_number);
 	unsigned whole = 0;
@@ -140,8 +142,10 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 		struct rec_segment *segment = &log->segments[i];
 		struct ctl_segment_map map;
 		result = ctl_log_map(log, segment->number, &map);
-		if (result < 0)
+		if (result < 0) {
+			ctl_log_path(log, segment->number, path);
 			break;
+		}
 		bool joined = i + 1 < log->count && segment[1].header == LOG_OK &&
 			      segment[1].number == segment->number + 1;
 		if (!deep && whole >= 2 && joined && map.bytes >= LOG_BLOCK_BYTES)
@@ -159,7 +163,13 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 		ctl_log_unmap(&map);
 	}
 	if (result < 0)
-		snprintf(error, error_bytes, "%s: %s", log->folder, strerror(-result));
+		snprintf(
+			error,
+			error_bytes,
+			"%s: %s; see to the disk, then start standfast-control again",
+			path,
+			strerror(-result)
+		);
 	return result;
 }
 
