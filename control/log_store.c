@@ -155,34 +155,16 @@ static int look_at_identity(struct ctl_log *log)
 	return 0;
 }
 
-/* The header alone; what the groups hold is what the next header says (replay verifies it). */
-static void scan_header(
-	const struct ctl_map *map,
-	const struct log_identity *identity,
-	struct rec_segment *segment,
-	const struct rec_segment *next
-)
-{
-	const struct log_segment_header *header = NULL;
-	segment->file_bytes = map->file_bytes;
-	segment->end = LOG_EMPTY;
-	segment->header =
-		log_segment_header_check(map->data, map->bytes, identity, segment->number, &header);
-	if (segment->header != LOG_OK)
-		return;
-	segment->first_sequence = header->first_sequence;
-	segment->chain = header->chain;
-	segment->header_epoch = header->epoch;
-	segment->incarnation = header->incarnation;
-	segment->last_sequence = next->first_sequence - 1;
-	segment->end_chain = next->chain;
-	segment->end_offset = map->file_bytes;
-}
-
-static int fail(const struct ctl_log *log, int result, char *error, size_t error_bytes)
+static int fail(const char *path, int result, char *error, size_t error_bytes)
 {
 	if (result < 0)
-		snprintf(error, error_bytes, "%s: %s", log->folder, strerror(-result));
+		snprintf(
+			error,
+			error_bytes,
+			"%s: %s; see to the disk, then start standfast-control again",
+			path,
+			strerror(-result)
+		);
 	return result;
 }
 
@@ -201,15 +183,17 @@ int ctl_log_look_names(struct ctl_log *log, char *error, size_t error_bytes)
 		result = 0;
 	if (log->count > 1)
 		qsort(log->segments, log->count, sizeof(log->segments[0]), by_number);
-	return fail(log, result, error, error_bytes);
+	return fail(log->folder, result, error, error_bytes);
 }
 
 int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes)
 {
+	char path[CTL_PATH_BYTES];
 	int result = ctl_log_look_names(log, error, error_bytes);
 	if (result < 0)
 		return result;
 	result = look_at_identity(log);
+	snprintf(path, sizeof(path), "%.480s/identity", log->folder);
 	unsigned whole = 0;
 	for (uint32_t i = log->count; result == 0 && i-- > 0;) {
 		struct rec_segment *segment = &log->segments[i];
@@ -223,16 +207,26 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 			header_only ? LOG_BLOCK_BYTES : LOG_MAX_SEGMENT_BYTES,
 			&map
 		);
-		if (result < 0)
+		if (result < 0) {
+			ctl_log_path(log, segment->number, path);
 			break;
+		}
 		if (header_only)
-			scan_header(&map, &log->identity, segment, &segment[1]);
+			rec_scan_header(
+				map.data,
+				map.bytes,
+				map.file_bytes,
+				&log->identity,
+				segment->number,
+				&segment[1],
+				segment
+			);
 		else
 			rec_scan(map.data, map.bytes, &log->identity, segment->number, segment);
 		whole += segment->groups > 0;
 		ctl_log_unmap(&map);
 	}
-	return fail(log, result, error, error_bytes);
+	return fail(path, result, error, error_bytes);
 }
 
 /* --- Snapshots and plan --- */
@@ -449,19 +443,22 @@ int ctl_log_carry_out(
 	struct ctl_log *log, const struct rec_plan *plan, char *error, size_t error_bytes
 )
 {
-	char path[CTL_PATH_BYTES];
+	char path[CTL_PATH_BYTES], folder[CTL_PATH_BYTES];
 	int result = make_folders(log);
+	snprintf(folder, sizeof(folder), "%.480s/log", log->folder);
+	/* From the newest on, each for good before the next: a crash leaves no number out. */
 	for (uint32_t i = log->count; result == 0 && i-- > 0;) {
 		if (log->segments[i].number < plan->position.segment)
 			break;
 		ctl_log_path(log, log->segments[i].number, path);
 		result = log->disk->remove(log->disk, path);
+		if (result == 0)
+			result = log->disk->sync_directory(log->disk, folder);
 	}
 	if (result == 0 && plan->last_segment != 0)
 		result = make_durable(log, plan);
-	snprintf(path, sizeof(path), "%.480s/log", log->folder);
 	if (result == 0)
-		result = log->disk->sync_directory(log->disk, path);
+		result = log->disk->sync_directory(log->disk, folder);
 	if (result == 0 && log->identity_state == REC_IDENTITY_NONE)
 		result = ctl_log_identify(log, false);
 	if (result < 0)

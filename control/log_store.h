@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A node's folder <log.dir>/<node>: which segments and snapshots there are, what they hold, the
- * plan that follows, and carrying it out. Everything goes through a struct disk. Files are read into
- * memory rather than mapped: a bad sector is then an error with a sentence, and not the end of
+ * plan that follows, and carrying it out. Everything goes through a struct disk. Files are read
+ * into memory rather than mapped: a bad sector is then an error with a sentence, and not the end of
  * control by a signal.
  */
 #pragma once

@@ -16,6 +16,22 @@
 
 /* --- Which log --- */
 
+/* Whose segment it is, if its header is whole, by whoever's word. */
+static bool take_identity(const struct ctl_map *map, struct log_identity *identity)
+{
+	const struct log_segment_header *header = (const void *)map->data;
+	if (map->bytes < LOG_BLOCK_BYTES)
+		return false;
+	struct log_identity its = {.cluster_hash = header->cluster_hash, .node = header->node};
+	memcpy(its.cluster, header->cluster, LOG_NAME_BYTES - 1);
+	memcpy(its.node_name, header->node_name, LOG_NAME_BYTES - 1);
+	if (log_segment_header_check(map->data, map->bytes, &its, header->number, &header) !=
+	    LOG_OK)
+		return false;
+	*identity = its;
+	return true;
+}
+
 /* The folder of a node, or its log/ folder; whose it is stands in its first header that is whole.
  */
 static int open_folder(struct cli *cli, const char *folder, struct ctl_log *log)
@@ -40,19 +56,10 @@ static int open_folder(struct cli *cli, const char *folder, struct ctl_log *log)
 		struct ctl_map map;
 		if (ctl_log_map(log, log->segments[i].number, &map) < 0)
 			continue;
-		const struct log_segment_header *header = (const void *)map.data;
-		bool ours = map.bytes >= LOG_BLOCK_BYTES && header->magic == LOG_SEGMENT_MAGIC;
-		if (ours) {
-			log->identity.cluster_hash = header->cluster_hash;
-			log->identity.node = header->node;
-			memcpy(log->identity.cluster, header->cluster, LOG_NAME_BYTES);
-			memcpy(log->identity.node_name, header->node_name, LOG_NAME_BYTES);
-			log->identity.cluster[LOG_NAME_BYTES - 1] = 0;
-			log->identity.node_name[LOG_NAME_BYTES - 1] = 0;
-		}
+		bool whole = take_identity(&map, &log->identity);
 		ctl_log_unmap(&map);
-		if (ours)
-			return SF_EXIT_OK;
+		if (whole)
+			break;
 	}
 	return SF_EXIT_OK;
 }
@@ -197,6 +204,10 @@ static void draw_log(const json_t *tree, FILE *to)
 			json_real_value(json_object_get(tree, "seconds")),
 			(double)cli_get(tree, "bytes") / 1048576 /
 				json_real_value(json_object_get(tree, "seconds")));
+	else
+		fprintf(to,
+			"read       the newest segments, of older ones the headers; `log verify` "
+			"reads all\n");
 	fprintf(to, "verdict    %s\n", cli_get_text(tree, "text"));
 }
 
@@ -238,28 +249,44 @@ struct walker {
 	struct ctl_map map;
 	struct log_position position;
 	const struct rep_entry *entry;
-	uint32_t left; /* entries of the group in hand */
-	enum log_fault fault;
+	uint32_t left;	      /* entries of the group in hand */
+	enum log_fault fault; /* LOG_EMPTY: the log ended where position stands */
 };
+
+/* The next segment, if it continues what was read; false at the end, or where fault stands. */
+static bool walk_on(struct walker *w)
+{
+	if (w->next == w->log.count)
+		return false;
+	const struct rec_segment *s = &w->log.segments[w->next];
+	bool first = w->next++ == 0;
+	uint64_t before = w->position.segment;
+	struct log_position end = w->position;
+	w->position = (struct log_position){
+		.segment = s->number,
+		.offset = LOG_BLOCK_BYTES,
+		.next_sequence = s->first_sequence,
+		.chain = s->chain,
+	};
+	w->fault = s->header;
+	if (s->header != LOG_OK)
+		return false; /* empty: it was prepared, and so are those behind it */
+	if (!first && s->number != before + 1)
+		w->fault = LOG_OTHER_PLACE;
+	else if (!first && (s->first_sequence != end.next_sequence || s->chain != end.chain))
+		w->fault = LOG_BAD_CHAIN;
+	else if (ctl_log_map(&w->log, s->number, &w->map) < 0)
+		w->fault = LOG_SHORT;
+	return w->fault == LOG_OK;
+}
 
 /* The next entry; NULL at the end, or where fault stands. */
 static const struct rep_entry *walk(struct walker *w)
 {
 	while (w->left == 0) {
 		const struct log_group *group;
-		if (w->map.data == NULL) {
-			if (w->next == w->log.count)
-				return NULL;
-			const struct rec_segment *s = &w->log.segments[w->next++];
-			if (s->header != LOG_OK || ctl_log_map(&w->log, s->number, &w->map) < 0)
-				return NULL;
-			w->position = (struct log_position){
-				.segment = s->number,
-				.offset = LOG_BLOCK_BYTES,
-				.next_sequence = s->first_sequence,
-				.chain = s->chain,
-			};
-		}
+		if (w->map.data == NULL && !walk_on(w))
+			return NULL;
 		w->fault = w->position.offset >= w->map.bytes
 				   ? LOG_EMPTY
 				   : log_group_check(
@@ -282,6 +309,34 @@ static const struct rep_entry *walk(struct walker *w)
 	w->entry = log_next_entry(entry);
 	w->left--;
 	return entry;
+}
+
+/* True when a walk ended before what a start would take. */
+static bool is_broken(const struct walker *w)
+{
+	struct rec_plan plan;
+	if (w->fault == LOG_OK || w->fault == LOG_EMPTY)
+		return false;
+	rec_plan_make(&plan, w->log.identity_state, w->log.segments, w->log.count, 0);
+	return rec_refuses(plan.verdict) || w->position.segment != plan.last_segment ||
+	       w->position.next_sequence <= plan.last_sequence;
+}
+
+/* Says where a walk ended at damage; the exit code. */
+static int judge_walk(const struct walker *w)
+{
+	char path[CTL_PATH_BYTES];
+	if (w->fault == LOG_OK || w->fault == LOG_EMPTY)
+		return SF_EXIT_OK;
+	bool broken = is_broken(w);
+	ctl_log_path(&w->log, w->position.segment, path);
+	fprintf(stderr,
+		"standfast log: %s%s at offset %" PRIu64 ": %s\n",
+		broken ? "" : "a tail that a start would cut: ",
+		path,
+		w->position.offset,
+		log_fault_text(w->fault));
+	return broken ? SF_EXIT_DATA : SF_EXIT_OK;
 }
 
 static int begin_walk(struct cli *cli, const char *folder, struct walker *w)
@@ -338,15 +393,9 @@ static int dump(struct cli *cli)
 			printf("%02x", entry->payload[i]);
 		printf(cli->json ? "\"}\n" : "\n");
 	}
-	bool broken = w.fault != LOG_OK && w.fault != LOG_EMPTY;
-	if (broken)
-		fprintf(stderr,
-			"standfast log: segment %" PRIu64 ", offset %" PRIu64 ": %s\n",
-			w.position.segment,
-			w.position.offset,
-			log_fault_text(w.fault));
+	result = judge_walk(&w);
 	end_walk(&w);
-	return broken ? SF_EXIT_DATA : SF_EXIT_OK;
+	return result;
 }
 
 static void draw_diff(const json_t *tree, FILE *to)
@@ -379,6 +428,7 @@ static int diff(struct cli *cli)
 		y = walk(&b);
 	}
 	bool differ = x != NULL && y != NULL;
+	const struct walker *shorter = x == NULL ? &a : &b;
 	json_t *tree = json_object();
 	json_object_set_new(tree, "differ", json_boolean(differ));
 	cli_set(tree, "equal_up_to", equal);
@@ -387,28 +437,33 @@ static int diff(struct cli *cli)
 			text,
 			sizeof(text),
 			"first difference at sequence %" PRIu64
-			": %s has epoch %u, %s has epoch %u",
+			": %s has epoch %u, checksum %08x; %s has epoch %u, checksum %08x",
 			x->sequence,
 			cli->more[0],
 			x->epoch,
+			x->crc,
 			cli->more[1],
-			y->epoch
+			y->epoch,
+			y->crc
 		);
-	else if (x != NULL || y != NULL)
+	else if (x != NULL || y != NULL || is_broken(shorter))
 		snprintf(
 			text,
 			sizeof(text),
-			"equal up to sequence %" PRIu64 ", where %s ends",
+			"equal up to sequence %" PRIu64 ", where %s %s",
 			equal,
-			cli->more[x != NULL]
+			cli->more[x != NULL],
+			is_broken(shorter) ? "is damaged" : "ends"
 		);
 	else
 		snprintf(text, sizeof(text), "equal, up to sequence %" PRIu64, equal);
 	cli_set_text(tree, "text", text);
 	cli_show(cli, tree, draw_diff);
+	/* Nobody knows whether what cannot be read is equal. */
+	bool whole = (judge_walk(&a) == SF_EXIT_OK) & (judge_walk(&b) == SF_EXIT_OK);
 	end_walk(&a);
 	end_walk(&b);
-	return differ ? SF_EXIT_FAILED : SF_EXIT_OK;
+	return differ ? SF_EXIT_FAILED : whole ? SF_EXIT_OK : SF_EXIT_DATA;
 }
 
 int cli_log(struct cli *cli)

@@ -42,10 +42,25 @@ static void finish(struct ctl_replay *replay, enum ctl_replay_state state)
 
 static bool refuse(struct run *run)
 {
-	dp_shm_store(&run->shm->fill.refused, 1);
+	struct dp_shm_fill *shared = &run->shm->fill;
+	snprintf(shared->refusal, sizeof(shared->refusal), "%s", run->replay->text);
+	/* Release: the text is complete. */
+	__atomic_store_n(&shared->refused, 1, __ATOMIC_RELEASE);
 	sf_log(SF_ERROR, "replay refused: %s", run->replay->text);
 	finish(run->replay, CTL_REPLAY_REFUSED);
 	return false;
+}
+
+static bool refuse_file(struct run *run, const char *path, int error)
+{
+	snprintf(
+		run->replay->text,
+		sizeof(run->replay->text),
+		"%s: %s; see to the disk, then start standfast-control again",
+		path,
+		strerror(error)
+	);
+	return refuse(run);
 }
 
 /* --- Ring --- */
@@ -226,16 +241,8 @@ stream_segment(struct run *run, const struct rec_segment *segment, struct log_po
 	uint64_t end = last ? segment->end_offset : segment->file_bytes;
 	ctl_log_path(&run->log, segment->number, path);
 	int file = disk->open(disk, path, DISK_READ);
-	if (file < 0) {
-		snprintf(
-			run->replay->text,
-			sizeof(run->replay->text),
-			"%s: %s",
-			path,
-			strerror(-file)
-		);
-		return refuse(run);
-	}
+	if (file < 0)
+		return refuse_file(run, path, -file);
 	bool good = true;
 	while (good && position->offset < end) {
 		struct dp_fill_record *record = room(run, sizeof(*record) + CHUNK_BYTES);
@@ -253,14 +260,7 @@ stream_segment(struct run *run, const struct rec_segment *segment, struct log_po
 			position->offset
 		);
 		if (got < 0) {
-			snprintf(
-				run->replay->text,
-				sizeof(run->replay->text),
-				"%s: %s",
-				path,
-				strerror((int)-got)
-			);
-			good = refuse(run);
+			good = refuse_file(run, path, (int)-got);
 			break;
 		}
 		uint32_t done = verify(run, data, (uint64_t)got, position, &fault);
@@ -434,7 +434,8 @@ static void *run_replay(void *argument)
 				replay->text,
 				sizeof(replay->text),
 				"the dataplane does not take entry %" PRIu64
-				": the log and its settings do not fit each other",
+				": the log and its settings do not fit each other; start the node "
+				"with the settings that it had",
 				dp_shm_load(&run.shm->fill.fault)
 			);
 			refuse(&run);

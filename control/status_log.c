@@ -61,6 +61,19 @@ static void checkpoint_draw(const json_t *tree, FILE *to)
 			cli_get(tree, "snapshots_failed"));
 }
 
+/* How the node's own log was read, and if it was not taken, why. */
+static void set_replay(json_t *tree, const struct dp_shm_fill *fill)
+{
+	static const char *const names[] = {"none", "waiting", "running", "done"};
+	uint64_t state = dp_shm_load(&fill->state);
+	char text[DP_SHM_REFUSAL_BYTES];
+	/* Acquire: pairs with control's release; the text is complete. */
+	bool refused = state != DP_FILL_DONE && __atomic_load_n(&fill->refused, __ATOMIC_ACQUIRE);
+	cli_set_text(tree, "replay", refused ? "refused" : state < 4 ? names[state] : "unknown");
+	snprintf(text, sizeof(text), "%s", refused ? fill->refusal : "");
+	json_object_set_new(tree, "refusal", refused ? json_string(text) : json_null());
+}
+
 json_t *cli_log_build(const struct dp_shm *shm)
 {
 	const struct dp_shm_log *log = &shm->log;
@@ -68,6 +81,7 @@ json_t *cli_log_build(const struct dp_shm *shm)
 	json_object_set_new(tree, "enabled", json_boolean(shm->fill_bytes != 0));
 	if (shm->fill_bytes == 0)
 		return tree;
+	set_replay(tree, &shm->fill);
 	cli_set_text(tree, "sync", sync_name(dp_shm_load(&log->sync)));
 	cli_set_text(tree, "io", io_name(dp_shm_load(&log->io)));
 	json_object_set_new(tree, "direct", json_boolean(dp_shm_load(&log->direct) != 0));
@@ -86,6 +100,8 @@ void cli_log_draw(const json_t *tree, FILE *to)
 		fprintf(to, "log        OFF (UNSAFE): nothing is kept on disk\n");
 		return;
 	}
+	if (json_is_string(json_object_get(tree, "refusal")))
+		fprintf(to, "REFUSED    %s\n", cli_get_text(tree, "refusal"));
 	fprintf(to,
 		"log        sync %s, %s%s, written %" PRIu64 ", durable %" PRIu64 "\n",
 		cli_get_text(tree, "sync"),

@@ -24,6 +24,7 @@
 
 #define DP_SHM_MAGIC 0x5453464e41545331ull
 #define DP_SHM_VERSION 3
+#define DP_SHM_REFUSAL_BYTES 1024
 #define DP_SHM_MAX_MARKS 8 /* digests remembered per worker */
 #define DP_SHM_RING_SLOTS 1024
 #define DP_SHM_MESSAGE_BYTES 64
@@ -132,7 +133,7 @@ enum dp_fill_state {
 	DP_FILL_WANTED,	 /* the node waits for control */
 	DP_FILL_RUNNING, /* BEGIN was taken */
 	DP_FILL_DONE,	 /* the node runs */
-	DP_FILL_REFUSED, /* control's plan refuses; events and control's log say why */
+	DP_FILL_REFUSED, /* control's plan refuses; fill.refusal and control's log say why */
 };
 /* The node goes on behind what was filled. */
 struct dp_fill_end {
@@ -148,6 +149,8 @@ struct dp_shm_fill {
 	uint64_t sequence; /* entries up to here are in the arena and with their workers */
 	uint64_t snapshot; /* sequence of the snapshot that was filled; 0: none yet */
 	uint64_t fault;	   /* 0, or the sequence of a record that does not fit: the replay ends */
+	/* Writer: control, before it sets refused: file, offset, reason, remedy. */
+	char refusal[DP_SHM_REFUSAL_BYTES] __attribute__((aligned(64)));
 };
 
 /* Control's copy of the state and its snapshots. Writer: control's checkpoint thread. */

@@ -26,8 +26,8 @@
 static const char usage[] =
 	"usage: standfast-relay --a DEVICE --b DEVICE [--control PATH] [--seed N] [--mtu BYTES]\n"
 	"                       [--idle yield|spin|pause|backoff|sleep] [--cpus LIST]\n"
-	"                       [--descriptors N] [--set 'WAY FAULT=VALUE ...'] [-- EAL "
-	"ARGUMENTS]\n"
+	"                       [--descriptors N] [--set 'WAY FAULT=VALUE ...'] [--no-hugepages]\n"
+	"                       [-- EAL ARGUMENTS]\n"
 	"       standfast-relay --send PATH COMMAND\n"
 	"DEVICE is memif-client:PATH, memif-server:PATH, af_packet:IFACE, a PCI address, ...;\n"
 	"WAY is a-b, b-a or both; COMMAND is cut WAY, heal [WAY], set WAY FAULT=VALUE ...,\n"
@@ -41,6 +41,7 @@ struct options {
 	const char *cpus;
 	uint64_t seed;
 	enum cfg_idle idle;
+	bool no_hugepages;
 	unsigned set_count;
 	const char *sets[MAX_SETS];
 	uint32_t eal_arg_count;
@@ -124,6 +125,9 @@ static bool parse_option(struct options *options, int letter, const char *value)
 	case 'p':
 		options->cpus = value;
 		return true;
+	case 'n':
+		options->no_hugepages = true;
+		return true;
 	case 'f':
 		if (options->set_count == MAX_SETS)
 			return false;
@@ -146,6 +150,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
 		{"idle", required_argument, NULL, 'i'},
 		{"cpus", required_argument, NULL, 'p'},
 		{"set", required_argument, NULL, 'f'},
+		{"no-hugepages", no_argument, NULL, 'n'},
 		{0},
 	};
 	int letter;
@@ -174,7 +179,7 @@ static bool start_eal(const struct options *options, uint32_t rx_mbufs, uint32_t
 		.program = "standfast-relay",
 		.prefix = prefix,
 		.memory_bytes = 2 * (rx_mbufs + tx_mbufs + 4096) * mbuf_bytes + (32 << 20),
-		.hugepages = CFG_AUTO,
+		.hugepages = options->no_hugepages ? CFG_OFF : CFG_AUTO,
 		.pci = options->ports[0].kind == CFG_DEVICE_PCI ||
 		       options->ports[1].kind == CFG_DEVICE_PCI,
 		.lcore_count = 1,

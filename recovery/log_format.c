@@ -134,7 +134,7 @@ uint32_t log_group_seal(
 )
 {
 	struct log_group *group = builder->group;
-	uint32_t space = log_group_space(group->bytes);
+	uint32_t space = (uint32_t)log_group_space(group->bytes);
 	CHECK(group->first_sequence == position->next_sequence);
 	group->chain = position->chain;
 	group->epoch = epoch;
@@ -194,6 +194,9 @@ static enum log_fault check_entries(const struct log_group *group, uint32_t *crc
 	const uint8_t *at = (const uint8_t *)(group + 1);
 	const uint8_t *end = (const uint8_t *)group + group->bytes;
 	*crc = SF_CRC32C_INIT;
+	/* So that the sequence of the next entry is a number too. */
+	if (group->count > UINT64_MAX - group->first_sequence)
+		return LOG_BAD_SEQUENCE;
 	for (uint32_t i = 0; i < group->count; i++) {
 		const struct rep_entry *entry = (const struct rep_entry *)at;
 		if ((uint64_t)(end - at) < REP_ENTRY_HEADER_BYTES ||

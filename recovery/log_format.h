@@ -86,10 +86,11 @@ struct log_group {
 };
 STATIC_CHECK(sizeof(struct log_group) == 96, "group header");
 
-/* Bytes that a group takes in the file. */
-static inline uint32_t log_group_space(uint32_t bytes)
+/* Bytes that a group takes in the file. Wider than its length field, whose highest values would
+ * come out as none. */
+static inline uint64_t log_group_space(uint32_t bytes)
 {
-	return (uint32_t)sf_round_up(bytes, LOG_BLOCK_BYTES);
+	return sf_round_up(bytes, LOG_BLOCK_BYTES);
 }
 
 /* --- Writing: where the log goes on. Owner: the journal agent. --- */

@@ -16,7 +16,7 @@ static const char *const verdict_texts[REC_VERDICTS][3] = {
 		 ""},
 	[REC_LOST] =
 		{"lost",
-		 "this node had a log, and its folder is empty",
+		 "this node had a log, and no entry of it is left",
 		 "bring the folder back; or `standfast recover` makes the node start anew as a "
 		 "learner"},
 	[REC_NO_IDENTITY] =
@@ -144,6 +144,31 @@ void rec_scan(
 		look_behind(p, bytes, segment->end_offset + LOG_BLOCK_BYTES, identity, segment);
 }
 
+void rec_scan_header(
+	const void *data,
+	uint64_t bytes,
+	uint64_t file_bytes,
+	const struct log_identity *identity,
+	uint64_t number,
+	const struct rec_segment *next,
+	struct rec_segment *segment
+)
+{
+	const struct log_segment_header *header = NULL;
+	*segment =
+		(struct rec_segment){.number = number, .file_bytes = file_bytes, .end = LOG_EMPTY};
+	segment->header = log_segment_header_check(data, bytes, identity, number, &header);
+	if (segment->header != LOG_OK)
+		return;
+	segment->first_sequence = header->first_sequence;
+	segment->chain = header->chain;
+	segment->header_epoch = header->epoch;
+	segment->incarnation = header->incarnation;
+	segment->last_sequence = next->first_sequence - 1;
+	segment->end_chain = next->chain;
+	segment->end_offset = file_bytes;
+}
+
 /* --- Plan --- */
 
 static void
@@ -202,12 +227,16 @@ judge_end(struct rec_plan *plan, const struct rec_segment *last, const struct re
 	plan->cut_bytes = last->file_bytes - last->end_offset;
 }
 
-/* The places between segments: dense numbers, and each continues the one before. */
-static bool judge_joins(struct rec_plan *plan, const struct rec_segment *segments, uint32_t count)
+/* The places between segments: each is whole, and the next continues it. present counts also the
+ * files behind that were never used: they were prepared one after the other, so a number that is
+ * missing among them was there, and perhaps used. */
+static bool judge_joins(
+	struct rec_plan *plan, const struct rec_segment *segments, uint32_t count, uint32_t present
+)
 {
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < present; i++) {
 		const struct rec_segment *s = &segments[i];
-		enum rec_verdict verdict = judge_header(s->header);
+		enum rec_verdict verdict = i < count ? judge_header(s->header) : REC_CLEAN;
 		if (verdict != REC_CLEAN) {
 			refuse(plan, verdict, s->header, s, 0);
 			return false;
@@ -221,15 +250,16 @@ static bool judge_joins(struct rec_plan *plan, const struct rec_segment *segment
 			plan->at_offset = 0;
 			return false;
 		}
+		if (i >= count)
+			continue;
+		/* The segment before was whole and durable when this one began. */
+		if (before->end != LOG_EMPTY) {
+			refuse(plan, REC_DAMAGED, before->end, before, before->end_offset);
+			return false;
+		}
 		if (s->first_sequence != before->last_sequence + 1 ||
 		    s->chain != before->end_chain) {
-			/* The segment before was whole and durable when this one began. */
-			bool whole = before->end == LOG_EMPTY;
-			refuse(plan,
-			       whole ? REC_MISSING : REC_DAMAGED,
-			       whole ? LOG_BAD_CHAIN : before->end,
-			       whole ? s : before,
-			       whole ? 0 : before->end_offset);
+			refuse(plan, REC_MISSING, LOG_BAD_CHAIN, s, 0);
 			return false;
 		}
 	}
@@ -274,7 +304,7 @@ void rec_plan_make(
 	*plan = (struct rec_plan){.verdict = REC_CLEAN, .last_sequence = base->sequence};
 	bool known = base->durable > 0; /* something was durable, whatever the log says */
 	/* Prepared files at the end were never used. */
-	uint64_t highest = count > 0 ? segments[count - 1].number : 0;
+	uint32_t present = count;
 	while (count > 0 && segments[count - 1].header == LOG_EMPTY &&
 	       segments[count - 1].end == LOG_EMPTY)
 		count--;
@@ -288,6 +318,7 @@ void rec_plan_make(
 	while (base->sequence > 0 && count > 0 && segments[0].number < base->position.segment) {
 		segments++;
 		count--;
+		present--;
 		covered++;
 	}
 
@@ -305,16 +336,16 @@ void rec_plan_make(
 		return;
 	}
 	if (count == 0 && headless == NULL) {
-		plan->verdict = known || (identity == REC_IDENTITY_OURS && highest == 0) ? REC_LOST
-				: identity == REC_IDENTITY_BAD ? REC_NO_IDENTITY
-							       : REC_FRESH;
+		plan->verdict = known || identity == REC_IDENTITY_OURS ? REC_LOST
+				: identity == REC_IDENTITY_BAD	       ? REC_NO_IDENTITY
+								       : REC_FRESH;
 		return;
 	}
 	if (identity != REC_IDENTITY_OURS && identity != REC_IDENTITY_NEW) {
 		plan->verdict = REC_NO_IDENTITY;
 		return;
 	}
-	if (!judge_joins(plan, segments, count))
+	if (!judge_joins(plan, segments, count, present))
 		return;
 	if (count == 0 && base->sequence > 0) {
 		refuse(plan, REC_MISSING, LOG_OTHER_PLACE, headless, 0);
@@ -352,6 +383,10 @@ void rec_plan_make(
 		plan->at_segment = headless->number;
 		plan->cut_bytes = headless->file_bytes;
 	}
+	/* "Used" is a durable mark too: the first entry was on the disk. */
+	if (identity == REC_IDENTITY_OURS && plan->last_sequence == 0 &&
+	    !rec_refuses(plan->verdict))
+		plan->verdict = REC_LOST;
 }
 
 /* --- Identity --- */

@@ -48,6 +48,18 @@ void rec_scan(
 	struct rec_segment *segment
 );
 
+/* The header alone, for a segment that another one continues: what its groups hold is taken from
+ * that one's header, until somebody verifies them. */
+void rec_scan_header(
+	const void *data,
+	uint64_t bytes,
+	uint64_t file_bytes,
+	const struct log_identity *identity,
+	uint64_t number,
+	const struct rec_segment *next,
+	struct rec_segment *segment
+);
+
 enum rec_verdict {
 	REC_FRESH,     /* nothing is there, and nothing was: a new log begins */
 	REC_CLEAN,     /* everything is whole */

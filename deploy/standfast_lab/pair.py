@@ -139,7 +139,8 @@ class Lab:
         self.relay.start(
             [self.programs["relay"], "--a", ends[0], "--b", ends[1], "--control",
              self.relay_socket, "--seed", str(self.options["relay_seed"]), "--mtu",
-             str(self.options["replication_mtu"])],
+             str(self.options["replication_mtu"]),
+             *(["--no-hugepages"] if self.options["hugepages"] == "off" else [])],
             network.NET if self.is_veth else None)
 
         def serving():
@@ -218,4 +219,5 @@ class Lab:
         else:
             nodes = f"memif:{self.a.client_socket},{self.b.client_socket}"
         enter = network.enter(network.CLIENT) if self.is_veth else []
-        return [*enter, self.programs["bench"], "--to", nodes, *map(str, arguments)]
+        pages = ["--no-hugepages"] if self.options["hugepages"] == "off" else []
+        return [*enter, self.programs["bench"], "--to", nodes, *pages, *map(str, arguments)]

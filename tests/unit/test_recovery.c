@@ -309,6 +309,12 @@ static void directory_when_empty_then_fresh_only_if_nothing_was_there(void **sta
 	assert_int_equal(plan.verdict, REC_FRESH);
 	rec_plan_make(&plan, REC_IDENTITY_OURS, NULL, 0, &no_base);
 	assert_int_equal(plan.verdict, REC_LOST);
+	/* Files that were prepared and never used say nothing of those that were. */
+	struct rec_segment unused = {.number = 2, .header = LOG_EMPTY, .end = LOG_EMPTY};
+	rec_plan_make(&plan, REC_IDENTITY_OURS, &unused, 1, &no_base);
+	assert_int_equal(plan.verdict, REC_LOST);
+	rec_plan_make(&plan, REC_IDENTITY_NEW, &unused, 1, &no_base);
+	assert_int_equal(plan.verdict, REC_FRESH);
 	rec_plan_make(&plan, REC_IDENTITY_OTHER, NULL, 0, &no_base);
 	assert_int_equal(plan.verdict, REC_OTHER_IDENTITY);
 	struct fixture *f = make_log(3, 2, 60);
@@ -322,6 +328,70 @@ static void directory_when_empty_then_fresh_only_if_nothing_was_there(void **sta
 		assert_int_equal(
 			rec_refuses((enum rec_verdict)v),
 			strlen(rec_verdict_remedy((enum rec_verdict)v)) > 0
+		);
+	}
+	free_log(f);
+}
+
+static void first_entry_when_torn_away_then_lost_if_the_identity_says_used(void **state)
+{
+	struct fixture *f = make_log(1, 2, 60);
+	f->data[0][LOG_BLOCK_BYTES + 8] ^= 1;
+	assert_int_equal(judge(f), REC_LOST);
+	rec_plan_make(&f->plan, REC_IDENTITY_NEW, f->facts, f->count, &no_base);
+	assert_int_equal(f->plan.verdict, REC_TORN_TAIL);
+	memset(f->data[0], 0, LOG_BLOCK_BYTES);
+	assert_int_equal(judge(f), REC_LOST);
+	free_log(f);
+}
+
+static void old_segment_when_not_whole_then_damaged_though_the_next_one_continues_it(void **state)
+{
+	struct fixture *f = make_log(3, 2, 60);
+	next_segment(f);
+	put_group(f, 2, 60, 0, 0);
+	assert_int_equal(judge(f), REC_CLEAN);
+	f->data[0][5 * LOG_BLOCK_BYTES + 40] = 1;
+	assert_int_equal(judge(f), REC_DAMAGED);
+	assert_int_equal(f->plan.at_segment, 1);
+	assert_int_equal(f->plan.at_offset, 4 * LOG_BLOCK_BYTES);
+	assert_int_equal(f->plan.fault, LOG_BAD_PADDING);
+	free_log(f);
+}
+
+static void number_when_missing_before_prepared_segments_then_refused(void **state)
+{
+	struct fixture *f = make_log(30, 4, 100);
+	uint32_t used = f->count;
+	judge(f);
+	for (uint32_t i = 0; i < 2; i++)
+		f->facts[used + i] = (struct rec_segment
+		){.number = used + 1 + i, .header = LOG_EMPTY, .end = LOG_EMPTY};
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts, used + 2, &no_base);
+	assert_int_equal(f->plan.verdict, REC_CLEAN);
+	/* The newest that was used is gone. */
+	f->facts[used - 1] = f->facts[used];
+	f->facts[used] = f->facts[used + 1];
+	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts, used + 1, &no_base);
+	assert_int_equal(f->plan.verdict, REC_MISSING);
+	assert_int_equal(f->plan.at_segment, used);
+	free_log(f);
+}
+
+static void group_when_its_length_wraps_then_refused_by_its_length(void **state)
+{
+	struct fixture *f = make_log(1, 1, 60);
+	struct log_group *group = (struct log_group *)(void *)(f->data[0] + LOG_BLOCK_BYTES);
+	struct log_position position = {
+		.segment = 1, .offset = LOG_BLOCK_BYTES, .next_sequence = 1};
+	const struct log_group *found;
+	for (uint32_t bytes = UINT32_MAX - 5000; bytes != 95; bytes++) {
+		group->bytes = bytes;
+		assert_int_equal(
+			log_group_check(
+				group, SEGMENT_BYTES - LOG_BLOCK_BYTES, &identity, &position, &found
+			),
+			LOG_BAD_LENGTH
 		);
 	}
 	free_log(f);
@@ -413,6 +483,12 @@ int main(void)
 		),
 		cmocka_unit_test(segment_when_missing_swapped_or_anothers_then_refused_by_name),
 		cmocka_unit_test(directory_when_empty_then_fresh_only_if_nothing_was_there),
+		cmocka_unit_test(first_entry_when_torn_away_then_lost_if_the_identity_says_used),
+		cmocka_unit_test(
+			old_segment_when_not_whole_then_damaged_though_the_next_one_continues_it
+		),
+		cmocka_unit_test(number_when_missing_before_prepared_segments_then_refused),
+		cmocka_unit_test(group_when_its_length_wraps_then_refused_by_its_length),
 		cmocka_unit_test(prepared_segments_when_never_used_then_they_do_not_count),
 		cmocka_unit_test(
 			header_when_it_never_reached_the_disk_then_what_is_in_the_segment_goes
