@@ -266,8 +266,7 @@ void rec_plan_make(
 		return;
 	}
 	if (count == 0 && headless == NULL) {
-		plan->verdict = identity == REC_IDENTITY_OURS && base_sequence == 0 && highest == 0
-					? REC_LOST
+		plan->verdict = identity == REC_IDENTITY_OURS && base_sequence == 0 ? REC_LOST
 				: identity == REC_IDENTITY_BAD ? REC_NO_IDENTITY
 				: base_sequence > 0	       ? REC_CLEAN
 							       : REC_FRESH;
