@@ -12,6 +12,7 @@
 
 #define MARK_IDLE_NS 10000000ull /* without entries, before the last mark is written */
 #define ENTRIES_PER_POLL 256
+#define FULL_ROUNDS 300 /* of 1 ms: the preparer has looked for room again, more than once */
 
 /* --- Groups --- */
 
@@ -298,6 +299,7 @@ static bool has_no_place(const struct dp_journal *journal)
 void dp_journal_close(struct dp_journal *journal)
 {
 	struct timespec pause = {.tv_nsec = 1000000};
+	int full = 0;
 	if (!journal->threads_run)
 		return;
 	/* Bounded: a disk that stands still must not hold up the end for ever. */
@@ -312,7 +314,8 @@ void dp_journal_close(struct dp_journal *journal)
 		}
 		if (!left && under_way(journal) == 0 && begin_group(journal))
 			hand_on(journal, 0); /* a mark: it brings the sync */
-		if (under_way(journal) == 0 && has_no_place(journal))
+		full = under_way(journal) == 0 && has_no_place(journal) ? full + 1 : 0;
+		if (full == FULL_ROUNDS)
 			break;
 		if (dp_journal_poll(journal) == 0)
 			nanosleep(&pause, NULL);

@@ -205,9 +205,17 @@ int world_open(struct world *world)
 
 void world_close(struct world *world)
 {
+	uint64_t before_ns = dp_clock_monotonic_ns();
 	if (world->open)
 		dp_journal_close(&world->journal);
 	world->open = false;
+	world->close_ns = dp_clock_monotonic_ns() - before_ns;
+}
+
+bool world_closed_short(const struct world *world)
+{
+	return world->close_ns < 1000000000 &&
+	       dp_journal_durable(&world->journal) != world->next - 1;
 }
 
 /* --- Checks --- */

@@ -28,7 +28,8 @@ struct world {
 	uint64_t seed;
 	uint32_t most_payload;
 	bool open;
-	uint64_t next; /* sequence of the next entry */
+	uint64_t close_ns; /* what the last close took */
+	uint64_t next;	   /* sequence of the next entry */
 	uint8_t life;
 	uint8_t life_of[WORLD_MAX_ENTRIES]; /* that wrote it last */
 	struct rec_plan plan;		    /* of the last world_recover */
@@ -45,6 +46,9 @@ int world_recover(struct world *world);
 /* The dataplane's: a new life goes on where the plan says. */
 int world_open(struct world *world);
 void world_close(struct world *world);
+/* Closed in time with a disk that works, and yet not all is durable. On a machine that stands still
+ * the close may have given up, which is its right. */
+bool world_closed_short(const struct world *world);
 /* Appends up to count entries, as far as the arena has room; how many. */
 uint32_t world_append(struct world *world, uint32_t count);
 void world_poll(struct world *world, uint32_t times);

@@ -4,14 +4,18 @@
  * what it called durable is there after any crash, and a failure is the end of the log or does no
  * harm. Full counts: STANDFAST_TESTS=full.
  */
-#include "config/bytes.h"
+#include "dataplane/clock.h"
 #include "tests/unit/log_world.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define PATIENCE 4000 /* rounds of waiting, about 100 us each */
+/* Bounds of waits. Both must be over: a machine that stood still for a while has used up the time
+ * only. */
+#define PATIENCE_NS 10000000000ull
+#define PATIENCE_ROUNDS 5000
+#define STILL_NS 20000000ull
 
 static const char *const sync_names[] = {"group", "interval", "none"};
 
@@ -62,7 +66,7 @@ static void live_and_crash(struct world *world, uint32_t lives, bool lies)
 		switch (random_below(&world->random, 4)) {
 		case 0:
 			world_close(world);
-			if (dp_journal_durable(&world->journal) != world->next - 1)
+			if (world_closed_short(world))
 				world_problem(world, "closed, and not all is durable");
 			world_crash(world, SHADOW_LOSE_ALL);
 			break;
@@ -132,12 +136,14 @@ struct outcome {
 /* Waits until the journal has ended, is full, or all is durable; false: neither. */
 static bool settle(struct world *world)
 {
-	for (int i = 0; i < PATIENCE; i++) {
+	uint64_t begin_ns = dp_clock_monotonic_ns(), waited_ns = 0;
+	for (int i = 0; i < PATIENCE_ROUNDS || waited_ns < PATIENCE_NS; i++) {
+		waited_ns = dp_clock_monotonic_ns() - begin_ns;
 		if (world->next <= FAULT_ENTRIES)
 			world_append(world, 7);
 		world_poll(world, 1);
 		if (dp_journal_failed(&world->journal) != 0 ||
-		    (dp_shm_load(&world->shm.full) != 0 && i > PATIENCE / 20) ||
+		    (dp_shm_load(&world->shm.full) != 0 && waited_ns > STILL_NS) ||
 		    (world->next > FAULT_ENTRIES &&
 		     dp_journal_durable(&world->journal) == world->next - 1))
 			return true;
@@ -169,14 +175,28 @@ live_with_fault(struct world *world, uint64_t nth, int error, bool on, bool lies
 		outcome.reached = shadow_failed(world->shadow) > 0;
 		outcome.survived = dp_journal_failed(&world->journal) == 0;
 		if (!settled)
-			world_problem(world, "call %lu: it hangs", nth);
+			world_problem(
+				world,
+				"call %lu: it hangs: appended %lu, written %lu, durable %lu, "
+				"handed %lu, done %lu, segment %lu, prepared %lu, wanted %lu, full "
+				"%lu",
+				nth,
+				world->next - 1,
+				dp_shm_load(&world->shm.written),
+				dp_journal_durable(&world->journal),
+				world->journal.handed,
+				dp_shm_load(&world->journal.done),
+				world->journal.position.segment,
+				dp_shm_load(&world->journal.prepared),
+				dp_shm_load(&world->journal.wanted),
+				dp_shm_load(&world->shm.full)
+			);
 		if (settled && outcome.survived && outcome.reached && on && error != ENOSPC)
 			world_problem(world, "call %lu: it goes on without a disk", nth);
 		world_pause(1000000); /* a sync that was under way has come back */
 		uint64_t ended = dp_journal_durable(&world->journal);
 		world_close(world);
-		if (!on && dp_journal_failed(&world->journal) == 0 &&
-		    dp_journal_durable(&world->journal) != world->next - 1)
+		if (!on && dp_journal_failed(&world->journal) == 0 && world_closed_short(world))
 			world_problem(world, "call %lu: closed, and not all is durable", nth);
 		if (!outcome.survived && dp_journal_durable(&world->journal) > ended)
 			world_problem(world, "call %lu: durable after the end", nth);
@@ -192,7 +212,7 @@ live_with_fault(struct world *world, uint64_t nth, int error, bool on, bool lies
 		world_append(world, 10);
 		world_close(world);
 		world_check_crash(world, SHADOW_LOSE_ALL);
-		if (dp_journal_durable(&world->journal) != world->next - 1)
+		if (world_closed_short(world))
 			world_problem(world, "call %lu: the life afterwards", nth);
 	}
 	return outcome;
@@ -255,19 +275,28 @@ static void journal_when_it_goes_on_after_a_failed_sync_then_the_check_says_so(v
 
 /* --- Room --- */
 
-/* Appends and polls until nothing has moved for a while. */
-static void run_until_still(struct world *world)
+/* Appends and polls until the disk is full and nothing moves for a while, or (room) until all is
+ * durable. */
+static void run_until(struct world *world, bool room)
 {
-	uint64_t last = UINT64_MAX;
-	for (int i = 0, still = 0; i < 20 * PATIENCE && still < 400; i++) {
+	uint64_t begin_ns = dp_clock_monotonic_ns(), now_ns = begin_ns, moved_ns = begin_ns;
+	uint64_t last = 0;
+	for (int i = 0; i < PATIENCE_ROUNDS || now_ns - begin_ns < PATIENCE_NS; i++) {
+		now_ns = dp_clock_monotonic_ns();
 		uint64_t durable = dp_journal_durable(&world->journal);
-		still = durable == last ? still + 1 : 0;
+		bool full = dp_shm_load(&world->shm.full) != 0;
+		if (durable != last)
+			moved_ns = now_ns;
 		last = durable;
+		if (room ? world->next >= 1500 && durable == world->next - 1 && !full
+			 : full && now_ns - moved_ns > 10 * STILL_NS)
+			return;
 		if (world->next < 1500)
 			world_append(world, 20);
 		world_poll(world, 2);
 		world_pause(20000);
 	}
+	world_problem(world, "it hangs");
 }
 
 static void run_full(uint64_t reserve, uint64_t room, uint64_t segments)
@@ -279,7 +308,7 @@ static void run_full(uint64_t reserve, uint64_t room, uint64_t segments)
 	assert_int_equal(world_recover(world), 0);
 	shadow_limit(world->shadow, room);
 	assert_int_equal(world_open(world), 0);
-	run_until_still(world);
+	run_until(world, false);
 	uint64_t passed = dp_journal_passed(&world->journal);
 	assert_int_equal(dp_shm_load(&world->shm.full), 1);
 	assert_int_equal(dp_journal_failed(&world->journal), 0);
@@ -289,7 +318,7 @@ static void run_full(uint64_t reserve, uint64_t room, uint64_t segments)
 	assert_int_equal(world_append(world, 1), 0);
 	world_check_crash(world, SHADOW_LOSE_ALL);
 	shadow_limit(world->shadow, 0);
-	run_until_still(world);
+	run_until(world, true);
 	assert_int_equal(dp_shm_load(&world->shm.full), 0);
 	assert_int_equal(dp_journal_durable(&world->journal), world->next - 1);
 	world_close(world);
