@@ -257,9 +257,15 @@ static bool plan(struct run *run)
 	       replay->text,
 	       run->plan.last_sequence,
 	       run->plan.cut_bytes);
-	if (ctl_log_carry_out(&run->log, &run->plan, replay->text, sizeof(replay->text)) < 0)
-		return refuse(run);
 	return true;
+}
+
+/* Only when every group has proved whole: a log that is refused stays as it was found. */
+static bool carry_out(struct run *run)
+{
+	struct ctl_replay *replay = run->replay;
+	return ctl_log_carry_out(&run->log, &run->plan, replay->text, sizeof(replay->text)) == 0 ||
+	       refuse(run);
 }
 
 static bool put_empty(struct run *run, uint32_t type)
@@ -307,7 +313,8 @@ static void fill(struct run *run)
 	struct timespec pause = {.tv_nsec = 1000000};
 	run->head = dp_shm_load(&run->shm->fill.head);
 	dp_shm_store(&run->shm->fill.refused, 0);
-	if (!plan(run) || !put_empty(run, DP_FILL_BEGIN) || !stream(run) || !put_end(run))
+	if (!plan(run) || !put_empty(run, DP_FILL_BEGIN) || !stream(run) || !carry_out(run) ||
+	    !put_end(run))
 		return;
 	while (dp_shm_load(&run->shm->fill.state) != DP_FILL_DONE) {
 		if (!goes_on(run))
