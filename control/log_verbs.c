@@ -460,7 +460,8 @@ static int diff(struct cli *cli)
 	cli_set_text(tree, "text", text);
 	cli_show(cli, tree, draw_diff);
 	/* Nobody knows whether what cannot be read is equal. */
-	bool whole = (judge_walk(&a) == SF_EXIT_OK) & (judge_walk(&b) == SF_EXIT_OK);
+	bool whole = judge_walk(&a) == SF_EXIT_OK;
+	whole = judge_walk(&b) == SF_EXIT_OK && whole;
 	end_walk(&a);
 	end_walk(&b);
 	return differ ? SF_EXIT_FAILED : whole ? SF_EXIT_OK : SF_EXIT_DATA;

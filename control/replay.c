@@ -148,11 +148,13 @@ static bool covered(const struct run *run, const struct log_position *position)
 
 static bool damaged(struct run *run, const struct log_position *position, enum log_fault fault)
 {
-	run->plan.verdict = REC_DAMAGED;
-	run->plan.fault = fault;
-	run->plan.at_segment = position->segment;
-	run->plan.at_offset = position->offset;
-	ctl_log_say(&run->log, &run->plan, run->replay->text, sizeof(run->replay->text));
+	struct rec_plan found = {
+		.verdict = REC_DAMAGED,
+		.fault = fault,
+		.at_segment = position->segment,
+		.at_offset = position->offset,
+	};
+	ctl_log_say(&run->log, &found, run->replay->text, sizeof(run->replay->text));
 	if (!covered(run, position))
 		return refuse(run);
 	sf_log(SF_WARNING, "replay: %s; the snapshot covers it", run->replay->text);
@@ -361,9 +363,15 @@ static bool plan(struct run *run)
 	       replay->text,
 	       run->plan.last_sequence,
 	       run->plan.cut_bytes);
-	if (ctl_log_carry_out(&run->log, &run->plan, replay->text, sizeof(replay->text)) < 0)
-		return refuse(run);
 	return true;
+}
+
+/* Only when every group has proved whole: a log that is refused stays as it was found. */
+static bool carry_out(struct run *run)
+{
+	struct ctl_replay *replay = run->replay;
+	return ctl_log_carry_out(&run->log, &run->plan, replay->text, sizeof(replay->text)) == 0 ||
+	       refuse(run);
 }
 
 static bool put_end(struct run *run)
@@ -399,7 +407,7 @@ static void fill(struct run *run)
 	run->head = dp_shm_load(&run->shm->fill.head);
 	dp_shm_store(&run->shm->fill.refused, 0);
 	if (!plan(run) || !put(run, DP_FILL_BEGIN, NULL, 0) || !stream_snapshot(run) ||
-	    !stream(run) || !put_end(run))
+	    !stream(run) || !carry_out(run) || !put_end(run))
 		return;
 	while (dp_shm_load(&run->shm->fill.state) != DP_FILL_DONE) {
 		if (!goes_on(run))
