@@ -56,9 +56,14 @@ static inline void put_request(
 
 	if (__builtin_expect(slot->delta != 0, 1)) {
 		int64_t delta = slot->delta;
+		uint32_t more = e->options->payload - (uint32_t)sizeof(delta);
 		*m = update_template;
 		m->delta = delta;
-		d->length += UPDATE_BYTES;
+		d->length += UPDATE_BYTES + more;
+		if (__builtin_expect(more != 0, 0)) {
+			m->payload_bytes = (uint16_t)e->options->payload;
+			memset(m + 1, 0, more); /* nothing to the sum */
+		}
 		sum = bench_sum_add(sum, e->update_sum);
 		sum = bench_sum_add(sum, (uint64_t)delta);
 	} else {
@@ -78,7 +83,9 @@ static inline void put_request(
 
 void bench_prepare_sums(struct bench_engine *e)
 {
-	e->update_sum = bench_sum_bytes(&update_template, UPDATE_BYTES);
+	struct request_message update = update_template;
+	update.payload_bytes = (uint16_t)e->options->payload;
+	e->update_sum = bench_sum_bytes(&update, UPDATE_BYTES);
 	e->read_sum = bench_sum_bytes(&read_template, READ_BYTES);
 }
 

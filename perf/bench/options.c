@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#define MAX_PAYLOAD 256 /* limits.max_payload, unless set */
 #define MAX_BATCH (CLI_MAX_DATAGRAM_BYTES / CLI_MESSAGE_BYTES(struct cli_update_request, 8))
 
 enum option_id {
@@ -92,7 +93,9 @@ static const char help[] =
 	"  --assets N               assets to spread the updates over (default 1024)\n"
 	"  --first-asset ID         the lowest of their ids (default 1)\n"
 	"  --model register         the nodes' asset model\n"
-	"  --payload 8              bytes of an update's payload (register: always 8)\n"
+	"  --payload N              bytes of an update's payload, a multiple of 8 (default 8); "
+	"more\n"
+	"                           fills logs: register rejects it; only with --no-ledger\n"
 	"  --reads PERCENT          of the requests that are reads (default 0)\n"
 	"  --seed N                 of all random choices (default: from the clock; printed)\n"
 	"  --timeout T              first retry of a request without answer (default 20ms)\n"
@@ -175,7 +178,6 @@ static bool parse_target(const char *text, struct bench_options *o)
 
 static bool take_option(int id, const char *text, struct bench_options *o)
 {
-	uint64_t payload;
 	switch (id) {
 	case TO:
 		return parse_target(text, o);
@@ -204,7 +206,7 @@ static bool take_option(int id, const char *text, struct bench_options *o)
 	case MODEL:
 		return strcmp(text, "register") == 0;
 	case PAYLOAD:
-		return parse_count(text, 8, 8, &payload);
+		return parse_u32(text, 8, MAX_PAYLOAD, &o->payload) && o->payload % 8 == 0;
 	case READS:
 		return parse_u32(text, 0, 100, &o->read_percent);
 	case SEED:
@@ -254,6 +256,10 @@ static bool is_whole(struct bench_options *o, char *error, size_t error_bytes)
 		wrong = "--rate (open loop) and --outstanding (closed loop) exclude each other";
 	else if (o->trace && o->out == NULL)
 		wrong = "--trace needs --out";
+	else if (o->payload > 8 && (o->ledger || o->read_percent > 0))
+		wrong = "--payload above 8 goes only with --no-ledger and without --reads";
+	else if (o->batch * (CLI_MESSAGE_BYTES(struct cli_update_request, 8) + o->payload - 8) > CLI_MAX_DATAGRAM_BYTES)
+		wrong = "--batch: so many requests of --payload bytes do not fit into a datagram";
 	if (wrong != NULL) {
 		snprintf(error, error_bytes, "%s", wrong);
 		return false;
@@ -282,6 +288,7 @@ bool bench_options_parse(
 		.addresses = "10.77.0.1,10.77.0.2",
 		.own_address = "10.77.0.100",
 		.batch = 1,
+		.payload = 8,
 		.assets = 1024,
 		.first_asset = 1,
 		.seed = seed_from_clock(),

@@ -20,6 +20,7 @@ struct bench_options {
 	uint64_t updates;     /* requests to send; 0: for the duration */
 	uint32_t assets;
 	uint64_t first_asset; /* id of the first one */
+	uint32_t payload;     /* bytes of an update's; with more than 8 the model rejects it */
 	uint32_t read_percent;
 	uint64_t seed;
 	uint64_t timeout_ns; /* first retry of a request */

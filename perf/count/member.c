@@ -174,6 +174,7 @@ int count_open_client(
 	member->options = (struct bench_options){
 		.outstanding = COUNT_OUTSTANDING,
 		.batch = 1,
+		.payload = 8,
 		.assets = 1024,
 		.first_asset = 1,
 		.seed = 1,

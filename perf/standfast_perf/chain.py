@@ -88,15 +88,16 @@ class Pair:
             for thread in os.listdir(f"/proc/{child.process.pid}/task"):
                 os.sched_setaffinity(int(thread), {cpu})
 
-    def block(self, placement, outstanding, milliseconds, rest=True):
-        """One load; its summary."""
+    def block(self, placement, outstanding, milliseconds, rest=True, rate=None):
+        """One load, of so many outstanding or of a rate; its summary."""
+        load = ["--rate", str(rate)] if rate else ["--outstanding", str(outstanding)]
         client, *nodes = placement
         self.move(nodes)
         self.rest(False)
         run = subprocess.run(
             [
                 "taskset", "--cpu-list", str(client), self.bench, "--to", f"memif:{self.socket}", "--addresses", "10.77.0.1",
-                "--outstanding", str(outstanding), "--duration", f"{milliseconds}ms",
+                *load, "--duration", f"{milliseconds}ms",
                 "--timeout", "50ms", "--no-ledger", "--json", "--drain", "20s", "--seed", "1",
             ],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,

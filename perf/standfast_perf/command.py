@@ -11,13 +11,15 @@ import time
 import chain
 import instructions
 import log
+import replay
 from measure import hugepages, machine
 
-BENCHES = {"instructions": instructions.run, "chain": chain.run, "log": log.run}
+BENCHES = {"instructions": instructions.run, "chain": chain.run, "log": log.run,
+           "replay": replay.run}
 PROGRAMS = (
     "dataplane/standfast-dataplane", "control/standfast-control", "control/standfast",
     "perf/bench/standfast-bench", "perf/chain/chain",
-    "perf/count/count",
+    "perf/count/count", "perf/replay/read_crc",
 )
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HUGEPAGES = 512     # for two nodes, two stages and the client

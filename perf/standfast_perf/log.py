@@ -16,6 +16,7 @@ WANTED = {"log_on_over_off_p50": 1.10, "log_on_over_off_p99": 1.3,
 LOG = """log: {{ enabled = "on"; dir = "{folder}/state"; sync = "{sync}"; segment_size = "{segment}"; }};
 """
 PAIRED_S = 30
+ROTATION_MS, ROTATION_RATE, ROTATION_MIB = 2500, 1600, 16
 
 
 class LoggingPair(chain.Pair):
@@ -52,24 +53,29 @@ class LoggingPair(chain.Pair):
                 raise RuntimeError(f"the pair with log {self.sync} was not PAIRED in {PAIRED_S} s")
             time.sleep(0.05)
 
-    def longest_poll(self, placement, milliseconds):
-        """A load; the longest round of the primary's lcore in it, and whether a segment ended."""
-        before = self.ask("a", "counters")["log"]["rotations"]
-        self.block(placement, 1, milliseconds, rest=False)
+    def longest_poll(self, placement, milliseconds, rate):
+        """A load; the longest round of the primary's lcore in it, whether a segment ended, and the
+        bytes of the log."""
+        before = self.ask("a", "counters")["log"]
+        self.block(placement, None, milliseconds, rest=False, rate=rate)
         counters = self.ask("a", "counters")
-        self.rest(True)
         return (counters["lcore.0"]["longest_recent_round_ns"],
-                counters["log"]["rotations"] > before)
+                counters["log"]["rotations"] > before["rotations"],
+                counters["log"]["bytes"] - before["bytes"])
 
 
 def rotation(keys, pair, placement, blocks, say):
-    """Blocks are longer than two seconds: the longest round of the last ones is the block's own."""
+    """Blocks are longer than two seconds: the longest round of the last ones is the block's own.
+    Nobody rests between them, which would be the longest of all."""
     turned, quiet = [], []
-    pair.rest(False)
-    for _ in range(blocks):
-        longest, rotated = pair.longest_poll(placement, 2500)
-        (turned if rotated else quiet).append(longest)
-        pair.rest(False)
+    rate = ROTATION_RATE
+    for i in range(blocks + 1):
+        longest, rotated, written = pair.longest_poll(placement, ROTATION_MS, rate)
+        if i > 0:       # the first begins the first segment
+            (turned if rotated else quiet).append(longest)
+        # Half a segment in each load, so that every second one ends a segment: how many updates
+        # that takes depends on how many the disk finds in a group.
+        rate = int(rate * min(max(ROTATION_MIB * 2**19 / max(written, 1), 0.5), 2))
     if not turned or not quiet:
         say(f"rotation: {len(turned)} blocks with one, {len(quiet)} without: no figure")
         return
@@ -98,9 +104,13 @@ def run(build, quick, say):
                 for field in ("p50_ns", "p99_ns", "p999_ns"):
                     chain.ratio(keys, f"{name}_{field[:-3]}", found, field, say, WANTED)
                 details[name] = chain.shorten(found, ("rate", "p50_ns", "p99_ns", "p999_ns"))
-            rotation(keys, pairs["group"], next(iter(chain.placements().values())),
-                     4 if quick else 12, say)
         finally:
             for pair in pairs.values():
                 pair.end()
+    with tempfile.TemporaryDirectory(prefix="standfast-perf-") as folder:
+        pair = LoggingPair(build, folder, "group", f"{ROTATION_MIB} MiB")
+        try:
+            rotation(keys, pair, next(iter(chain.placements().values())), 5 if quick else 16, say)
+        finally:
+            pair.end()
     return keys, {"blocks": blocks, "milliseconds": milliseconds, **details}, []

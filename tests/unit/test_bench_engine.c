@@ -149,6 +149,7 @@ static void prepare(enum fake_sin sin, uint64_t sin_every)
 	options = (struct bench_options){
 		.outstanding = 32,
 		.batch = 1,
+		.payload = 8,
 		.updates = 3000,
 		.assets = 50,
 		.first_asset = 1,
