@@ -315,9 +315,12 @@ static const struct rep_entry *walk(struct walker *w)
 static bool is_broken(const struct walker *w)
 {
 	struct rec_plan plan;
+	struct ctl_snapshot snapshot;
+	char warning[1024];
 	if (w->fault == LOG_OK || w->fault == LOG_EMPTY)
 		return false;
-	rec_plan_make(&plan, w->log.identity_state, w->log.segments, w->log.count, 0);
+	ctl_log_plan(&w->log, &plan, &snapshot, warning, sizeof(warning));
+	ctl_snapshot_close(&snapshot);
 	return rec_refuses(plan.verdict) || w->position.segment != plan.last_segment ||
 	       w->position.next_sequence <= plan.last_sequence;
 }

@@ -10,6 +10,7 @@ import time
 
 import lab
 
+HISTORY = 200000            # entries; the arena has 65536 slots
 KILLS = 40 if lab.full() else 5
 OPTIONS = {"ack": "durable", "log_segment": "1 MiB", "snapshot_interval": "200 ms",
            "digest_interval": 4096}
@@ -26,10 +27,11 @@ class Snapshots(lab.LabTest):
         names = glob.glob(os.path.join(os.path.dirname(node.config), "state", node.name, kind))
         return sorted(names)
 
-    def loaded(self, seconds="3s", **options):
-        """A pair with some history: more than two snapshots have covered."""
+    def loaded(self, **options):
+        """A pair with some history: two snapshots cover more than the arena holds."""
         pair = self.make_lab(**{**OPTIONS, **options})
-        self.load(pair, "--duration", seconds, "--assets", 3000, "--outstanding", 32)
+        while pair.a.status()["sequence"] < HISTORY:
+            self.load(pair, "--duration", "1s", "--assets", 3000, "--outstanding", 64)
         for node in pair.nodes.values():
             self.wait(f"snapshots of {node.name}", lambda n=node: self.covered(n))
         return pair
