@@ -83,9 +83,11 @@ def kill(lab, options):
 def start(lab, options):
     node = lab.nodes[options.node]
     node.start()
-    print(f"Node {options.node} runs again, empty: its memory is gone, and this version has no log "
-          "to refill it from.")
     lab.settle()
+    log = (node.status() or {}).get("log", {})
+    print(f"Node {options.node} runs again, " + (
+        "with what its log holds." if log.get("enabled") else
+        "empty: its memory is gone, and it has no log (--log off)."))
     print(lab.modes_text())
     return OK
 

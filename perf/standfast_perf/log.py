@@ -32,11 +32,10 @@ class LoggingPair(chain.Pair):
         self.wait_paired()
 
     def configuration(self, folder, primary):
-        path = chain.write_configuration(folder, primary)
-        if self.sync:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(LOG.format(folder=folder, sync=self.sync, segment=self.segment))
-        return path
+        if not self.sync:
+            return chain.write_configuration(folder, primary)
+        log = LOG.format(folder=folder, sync=self.sync, segment=self.segment)
+        return chain.write_configuration(folder, primary, log)
 
     def path(self, name):
         return os.path.join(self.folder, name + ".conf")
