@@ -81,17 +81,27 @@ static bool stopping(struct tail *t)
 	return !dp_shm_alive(t->settings) || dp_shm_replaced(t->settings, t->shm);
 }
 
+/* text is there. */
+static void raise_alarm(struct tail *t)
+{
+	t->sound = false;
+	__atomic_store_n(&t->checkpoint->alarm, 1, __ATOMIC_RELEASE);
+}
+
 static void alarm_damage(struct tail *t, enum log_fault fault)
 {
 	char path[CTL_PATH_BYTES];
 	ctl_log_path(&t->log, t->position.segment, path);
 	dp_shm_store(&t->facts->damage, t->copy.sequence + 1);
-	sf_log(SF_ERROR,
-	       "checkpoint: %s at offset %" PRIu64 ": %s; no more snapshots are written",
-	       path,
-	       t->position.offset,
-	       log_fault_text(fault));
-	t->sound = false;
+	snprintf(
+		t->checkpoint->text,
+		sizeof(t->checkpoint->text),
+		"checkpoint: %.300s at offset %" PRIu64 ": %s; no more snapshots are written",
+		path,
+		t->position.offset,
+		log_fault_text(fault)
+	);
+	raise_alarm(t);
 }
 
 static bool open_segment(struct tail *t)
@@ -400,12 +410,15 @@ static void follow(struct tail *t)
 		bool moved = t->sound && t->copy.sequence < durable && advance(t, durable);
 		dp_shm_store(&t->facts->sequence, t->copy.sequence);
 		if (t->sound && !ctl_audit_compare(&t->audit, t->shm)) {
-			t->sound = false;
-			sf_log(SF_ERROR,
-			       "AUDIT: at sequence %" PRIu64
-			       " the state made from the log is not the dataplane's; no more "
-			       "snapshots are written",
-			       dp_shm_load(&t->facts->audit_fault));
+			snprintf(
+				t->checkpoint->text,
+				sizeof(t->checkpoint->text),
+				"AUDIT: at sequence %" PRIu64
+				" the state made from the log is not the dataplane's; no more "
+				"snapshots are written",
+				dp_shm_load(&t->facts->audit_fault)
+			);
+			raise_alarm(t);
 		}
 		snapshot_when_due(t);
 		if (!moved)

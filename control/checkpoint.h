@@ -27,11 +27,18 @@ struct ctl_checkpoint {
 	pthread_t thread;
 	bool running; /* the thread is to be joined */
 	uint64_t stop;
+	uint64_t alarm; /* release by the thread, after text */
+	char text[512];
 };
 
 /* Starts when a dataplane with a log is attached. */
 void ctl_checkpoint_start(struct ctl_checkpoint *checkpoint, const struct cfg_settings *settings);
 void ctl_checkpoint_stop(struct ctl_checkpoint *checkpoint);
+/* Is there an alarm? text says which. */
+static inline bool ctl_checkpoint_alarm(const struct ctl_checkpoint *checkpoint)
+{
+	return __atomic_load_n(&checkpoint->alarm, __ATOMIC_ACQUIRE) != 0;
+}
 
 /* The newest digests of the copy, until the dataplane's are there. */
 struct ctl_audit {

@@ -7,24 +7,44 @@
 
 static const char *kind_name(enum ctl_event_kind kind)
 {
-	static const char *const names[] = {"attached", "mode", "lost"};
+	static const char *const names[] = {
+		"attached", "mode", "lost", "replayed", "refused", "audit"};
 	return names[kind];
+}
+
+static bool has_mode(const struct ctl_event *event)
+{
+	return event->kind == CTL_EVENT_ATTACHED || event->kind == CTL_EVENT_MODE;
+}
+
+static const char *text_of(const struct ctl_event *event)
+{
+	return has_mode(event) ? rep_reason_text(event->reason) : event->text;
 }
 
 static void log_event(const struct ctl_event *event)
 {
 	const char *mode = ctl_mode_name(event->mode);
-	const char *text = rep_reason_text(event->reason);
-	enum sf_level level = event->mode == REP_MODE_BLOCKED || event->mode == REP_MODE_HALTED
-				      ? SF_WARNING
-				      : SF_NOTICE;
-
-	if (event->kind == CTL_EVENT_LOST)
-		sf_log(SF_WARNING, "the dataplane is gone");
-	else if (event->kind == CTL_EVENT_ATTACHED)
-		sf_log(SF_NOTICE, "attached to the dataplane: %s: %s", mode, text);
-	else
-		sf_log(level, "%s: %s", mode, text);
+	bool bad = has_mode(event) &&
+		   (event->mode == REP_MODE_BLOCKED || event->mode == REP_MODE_HALTED);
+	switch (event->kind) {
+	case CTL_EVENT_ATTACHED:
+		sf_log(SF_NOTICE, "attached to the dataplane: %s: %s", mode, text_of(event));
+		break;
+	case CTL_EVENT_MODE:
+		sf_log(bad ? SF_WARNING : SF_NOTICE, "%s: %s", mode, text_of(event));
+		break;
+	case CTL_EVENT_LOST:
+		sf_log(SF_WARNING, "%s", text_of(event));
+		break;
+	case CTL_EVENT_REPLAYED:
+		sf_log(SF_NOTICE, "%s", text_of(event));
+		break;
+	case CTL_EVENT_REFUSED:
+	case CTL_EVENT_AUDIT:
+		sf_log(SF_ERROR, "%s", text_of(event));
+		break;
+	}
 }
 
 void ctl_events_add(struct ctl_events *events, const struct ctl_event *event)
@@ -42,15 +62,14 @@ static json_t *one_json(const struct ctl_event *event, uint64_t number)
 	json_object_set_new(json, "at", json_string(at));
 	json_object_set_new(json, "event", json_string(kind_name(event->kind)));
 	json_object_set_new(json, "incarnation", json_integer((json_int_t)event->incarnation));
-	if (event->kind == CTL_EVENT_LOST) {
-		json_object_set_new(json, "mode", json_null());
-		json_object_set_new(json, "reason", json_null());
-		json_object_set_new(json, "text", json_string("the dataplane is gone"));
-		return json;
-	}
-	json_object_set_new(json, "mode", json_string(ctl_mode_name(event->mode)));
-	json_object_set_new(json, "reason", json_string(rep_reason_name(event->reason)));
-	json_object_set_new(json, "text", json_string(rep_reason_text(event->reason)));
+	bool mode = has_mode(event);
+	json_object_set_new(
+		json, "mode", mode ? json_string(ctl_mode_name(event->mode)) : json_null()
+	);
+	json_object_set_new(
+		json, "reason", mode ? json_string(rep_reason_name(event->reason)) : json_null()
+	);
+	json_object_set_new(json, "text", json_string(text_of(event)));
 	return json;
 }
 

@@ -38,6 +38,8 @@ struct control {
 	struct ctl_api api;
 	struct ctl_replay replay;
 	struct ctl_checkpoint checkpoint;
+	enum ctl_replay_state replay_seen;
+	bool alarm_seen;
 	int lock_fd;
 };
 static struct control control;
@@ -61,6 +63,7 @@ static void set_up_signals(sigset_t *while_waiting)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit is an error like others */
 }
 
 /* --- One round --- */
@@ -79,6 +82,8 @@ static void note_attached(struct control *c)
 	ctl_requests_rings_new(&c->requests);
 	ctl_replay_start(&c->replay, &c->settings);
 	ctl_checkpoint_start(&c->checkpoint, &c->settings);
+	c->replay_seen = CTL_REPLAY_NONE;
+	c->alarm_seen = false;
 }
 
 static void note_lost(struct control *c)
@@ -87,8 +92,38 @@ static void note_lost(struct control *c)
 		.at_unix_ns = ctl_unix_ns(),
 		.incarnation = c->attach.incarnation,
 		.kind = CTL_EVENT_LOST,
+		.text = "the dataplane is gone",
 	};
 	ctl_events_add(&c->events, &event);
+}
+
+static void note_text(struct control *c, enum ctl_event_kind kind, const char *text)
+{
+	struct ctl_event event = {
+		.at_unix_ns = ctl_unix_ns(),
+		.incarnation = c->attach.incarnation,
+		.kind = kind,
+	};
+	snprintf(event.text, sizeof(event.text), "%.500s", text);
+	ctl_events_add(&c->events, &event);
+}
+
+/* What the threads have come to. */
+static void look_at_threads(struct control *c)
+{
+	enum ctl_replay_state state = ctl_replay_look(&c->replay);
+	char text[CTL_EVENT_TEXT_BYTES];
+	if (state != c->replay_seen && state == CTL_REPLAY_DONE)
+		note_text(c, CTL_EVENT_REPLAYED, c->replay.text);
+	if (state != c->replay_seen && state == CTL_REPLAY_REFUSED) {
+		snprintf(text, sizeof(text), "replay refused: %.480s", c->replay.text);
+		note_text(c, CTL_EVENT_REFUSED, text);
+	}
+	c->replay_seen = state;
+	if (ctl_checkpoint_alarm(&c->checkpoint) && !c->alarm_seen) {
+		note_text(c, CTL_EVENT_AUDIT, c->checkpoint.text);
+		c->alarm_seen = true;
+	}
 }
 
 static void take_message(struct control *c, const struct dp_shm_message *message)
@@ -129,6 +164,7 @@ static void step(struct control *c)
 			break;
 		take_message(c, &message);
 	}
+	look_at_threads(c);
 	ctl_api_step(&c->api, now_ns);
 	ctl_requests_send(&c->requests, &c->attach);
 }

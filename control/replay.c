@@ -46,7 +46,6 @@ static bool refuse(struct run *run)
 	snprintf(shared->refusal, sizeof(shared->refusal), "%s", run->replay->text);
 	/* Release: the text is complete. */
 	__atomic_store_n(&shared->refused, 1, __ATOMIC_RELEASE);
-	sf_log(SF_ERROR, "replay refused: %s", run->replay->text);
 	finish(run->replay, CTL_REPLAY_REFUSED);
 	return false;
 }
@@ -416,11 +415,17 @@ static void fill(struct run *run)
 	}
 	double seconds = (double)(ctl_monotonic_ns() - replay->started_ns) / 1e9;
 	run->say_ns = UINT64_MAX;
-	sf_log(SF_NOTICE,
-	       "replay done: %" PRIu64 " entries in %.3f s, %.0f a second",
-	       replay->entries,
-	       seconds,
-	       (double)replay->entries / seconds);
+	snprintf(
+		replay->text,
+		sizeof(replay->text),
+		"replay done: snapshot at %" PRIu64 ", %" PRIu64
+		" entries in %.3f s, %.0f a second; goes on at %" PRIu64,
+		run->snapshot.header != NULL ? run->snapshot.header->sequence : 0,
+		replay->entries,
+		seconds,
+		(double)replay->entries / seconds,
+		run->plan.last_sequence + 1
+	);
 	finish(replay, CTL_REPLAY_DONE);
 	wait_until_used(run);
 }

@@ -230,6 +230,7 @@ static enum sf_exit run(const struct options *options, struct dp_shm *shm)
 
 	/* Blocked before any thread exists, so that only this one takes them. */
 	sigemptyset(&signals);
+	signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit is an error like others */
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);

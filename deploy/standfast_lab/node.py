@@ -37,7 +37,7 @@ replication: {{
   ack = "{ack}";
 {replication_mac}}};
 log: {{ enabled = "{log}"; dir = "{dir}/state"; sync = "{log_sync}"; segment_size = "{log_segment}";
-  snapshot_interval = "{snapshot_interval}"; }};
+  snapshot_interval = "{snapshot_interval}"; reserve = "{log_reserve}"; }};
 assets: {{ model = "{model}"; digest_interval = {digest_interval}; }};
 dataplane: {{
   workers = {workers};
@@ -71,7 +71,7 @@ def configuration(name, directory, options):
         service_address=SERVICE_ADDRESS, workers=options[f"workers_{name}"],
         lcores=_lcores(options[f"lcores_{name}"], options[f"workers_{name}"]),
         **{key: options[key] for key in (
-            "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment",
+            "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment", "log_reserve",
             "snapshot_interval", "model", "digest_interval", "idle", "memory", "hugepages")},
         **me, **sides)
 

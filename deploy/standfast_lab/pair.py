@@ -28,6 +28,7 @@ OPTIONS = {
     "log": "on",
     "log_sync": "group",
     "log_segment": "16 MiB",
+    "log_reserve": "64 MiB",
     "snapshot_interval": "10 s",
     "model": "register",
     "workers_a": 1,

@@ -20,7 +20,7 @@ ASSETS = 1024
 OUTSTANDING = 256
 SEGMENT = "64 MiB"
 LOAD_S, REPLAY_S, REDIS_S = 900, 120, 120
-REPLAYED = re.compile(r"replay done: (\d+) entries in ([0-9.]+) s")
+REPLAYED = re.compile(r"replay done: .*?(\d+) entries in ([0-9.]+) s")
 LOADED = re.compile(r"DB loaded from append only file: ([0-9.]+) seconds")
 
 
