@@ -88,15 +88,44 @@ void ctl_copy_shape(const struct cfg_settings *settings, struct snap_shape *shap
 
 /* --- Reading --- */
 
+/* No digest covers the answers that are kept: each live request must have its own, and there are no
+ * others. */
+static bool answers_are_whole(const struct ctl_copy *copy, uint64_t restored)
+{
+	const struct rep_session_table *table = &copy->sessions;
+	uint32_t inflight = table->limits.max_inflight;
+	uint64_t live = 0;
+	for (uint32_t i = 0; i < table->limits.max_sessions; i++) {
+		const struct rep_session *session = &table->sessions[i];
+		const struct rep_session_slot *slot = &table->slots[(uint64_t)i * inflight];
+		for (uint32_t j = 0; session->client_id != 0 && j < inflight; j++, slot++) {
+			if (!rep_session_slot_lives(session, slot))
+				continue;
+			live++;
+			if (dp_shard_answer(&copy->shard, i, slot->request_seq, slot->sequence) ==
+			    NULL)
+				return false;
+		}
+	}
+	return live == restored;
+}
+
 bool ctl_copy_load(struct ctl_copy *copy, const struct snap_header *header)
 {
 	const struct snap_block *block = snap_first(header);
+	struct snap_shape shape;
+	const char *field;
+	uint64_t answers = 0;
+	dp_shard_shape(&copy->shard.config, &shape);
+	if (!snap_fits(&shape, &header->shape, &field))
+		return false;
 	for (uint32_t i = 0; i < header->blocks; i++, block = snap_next(block)) {
 		bool fits = block->type == SNAP_SESSIONS
 				    ? snap_restore_sessions(&copy->sessions, block)
 				    : dp_shard_restore(&copy->shard, block);
 		if (!fits)
 			return false;
+		answers += block->type == SNAP_ANSWERS ? block->count : 0;
 	}
 	rep_session_restored(&copy->sessions);
 	copy->shard.answers_digest = header->answers_digest;
@@ -105,7 +134,10 @@ bool ctl_copy_load(struct ctl_copy *copy, const struct snap_header *header)
 	copy->lineage_count = header->lineage_count;
 	memcpy(copy->lineage, header->lineage, sizeof(copy->lineage));
 	return copy->shard.assets_digest == header->assets_digest &&
-	       copy->sessions.digest == header->sessions_digest;
+	       copy->sessions.digest == header->sessions_digest &&
+	       copy->shard.asset_count == header->assets &&
+	       copy->sessions.count == header->sessions && answers == header->answers &&
+	       answers_are_whole(copy, answers);
 }
 
 /* --- Writing --- */

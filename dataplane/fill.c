@@ -17,7 +17,8 @@
 #include "dataplane/sequencer.h"
 
 #define ENTRIES_PER_POLL 512
-#define BLOCK_BUDGET 128 /* what a block of a snapshot counts for */
+#define BLOCK_BUDGET 128    /* what a block of a snapshot counts for */
+#define BLOCKS_UNDER_WAY 64 /* per worker, whose ring has room for many more */
 
 static uint8_t *ring_of(const struct dp_sequencer *sequencer)
 {
@@ -105,8 +106,17 @@ take_block(struct dp_sequencer *sequencer, const struct dp_fill_record *record, 
 	if (number > fill->blocks || fill->based)
 		return false;
 	fill->blocks++;
-	if (block->type == SNAP_SESSIONS)
+	switch (block->type) {
+	case SNAP_SESSIONS:
 		return snap_restore_sessions(&sequencer->sessions, block);
+	case SNAP_ANSWERS:
+		fill->answers += block->count;
+		break;
+	case SNAP_ASSETS:
+		break;
+	default:
+		return false;
+	}
 	uint32_t worker = sequencer->worker_of[block->partition];
 	dp_sequencer_push(
 		sequencer,
@@ -114,7 +124,20 @@ take_block(struct dp_sequencer *sequencer, const struct dp_fill_record *record, 
 		DP_ELEMENT_BLOCK | (uint64_t)((const uint8_t *)block - ring_of(sequencer))
 	);
 	sequencer->workers[worker].restores++;
-	return block->type == SNAP_ASSETS || block->type == SNAP_ANSWERS;
+	return true;
+}
+
+/* Has some worker as many blocks as it may have? */
+static bool workers_are_behind(const struct dp_sequencer *sequencer)
+{
+	for (uint32_t i = 0; i < sequencer->worker_count; i++) {
+		const struct dp_worker *worker = &sequencer->workers[i];
+		/* Relaxed: only for the count; give_back acquires before it gives bytes back. */
+		uint64_t restored = __atomic_load_n(&worker->restored, __ATOMIC_RELAXED);
+		if (worker->restores - restored >= BLOCKS_UNDER_WAY)
+			return true;
+	}
+	return false;
 }
 
 /* All blocks are in their places, and no worker is busy with one: is this the state whose digests
@@ -124,7 +147,7 @@ static bool take_base(struct dp_sequencer *sequencer)
 	struct dp_fill *fill = &sequencer->fill;
 	const struct snap_header *header = &fill->header;
 	struct rep_core *core = &sequencer->core;
-	uint64_t assets_digest = 0;
+	uint64_t assets_digest = 0, assets = 0;
 	if (fill->based)
 		return true;
 	if (header->crc == 0 || fill->blocks != header->blocks)
@@ -133,9 +156,11 @@ static bool take_base(struct dp_sequencer *sequencer)
 		if (sequencer->workers[i].misfit)
 			return false;
 		assets_digest += sequencer->workers[i].shard.assets_digest;
+		assets += sequencer->workers[i].shard.asset_count;
 	}
-	if (assets_digest != header->assets_digest ||
-	    sequencer->sessions.digest != header->sessions_digest)
+	if (assets_digest != header->assets_digest || assets != header->assets ||
+	    sequencer->sessions.digest != header->sessions_digest ||
+	    sequencer->sessions.count != header->sessions || fill->answers != header->answers)
 		return false;
 	rep_session_restored(&sequencer->sessions);
 	/* The worker waits at its ring: what is written here is seen with its next element. */
@@ -187,7 +212,7 @@ static bool take_entries(struct dp_sequencer *sequencer, const uint8_t *end, uns
 			if (entry->sequence == first + count) {
 				rep_entry_copy(rep_arena_entry(arena, entry->sequence), entry);
 				count++;
-			} else if (entry->sequence <= fill->base) {
+			} else if (count == 0 && entry->sequence <= fill->base) {
 				take_covered(sequencer, entry);
 			}
 			fill->entry += rep_entry_bytes(entry->payload_bytes);
@@ -224,6 +249,7 @@ take_groups(struct dp_sequencer *sequencer, const struct dp_fill_record *record,
 			return true;
 		const struct log_group *group = (const void *)(data + fill->record_done);
 		if (bytes - fill->record_done < sizeof(*group) || group->bytes < sizeof(*group) ||
+		    group->bytes > LOG_MAX_GROUP_BYTES ||
 		    log_group_space(group->bytes) > bytes - fill->record_done) {
 			refuse(sequencer, sequencer->last_appended);
 			return false;
@@ -264,6 +290,12 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 	dp_shm_store(&sequencer->shm->fill.state, DP_FILL_DONE);
 }
 
+/* Half of a snapshot is no state to go on from: not even when control begins again without it. */
+static bool half_based(const struct dp_fill *fill)
+{
+	return fill->header.crc != 0 && !fill->based;
+}
+
 /* Takes the record in hand, or a part of it; true when it is done with. */
 static bool
 take(struct dp_sequencer *sequencer, const struct dp_fill_record *record, unsigned *budget)
@@ -282,6 +314,10 @@ take(struct dp_sequencer *sequencer, const struct dp_fill_record *record, unsign
 		       take_header(sequencer, (const void *)(record + 1));
 		break;
 	case DP_FILL_BLOCK:
+		if (workers_are_behind(sequencer)) {
+			*budget = 0;
+			return false;
+		}
 		good = take_block(sequencer, record, sequencer->fill.next_block++);
 		*budget -= sf_min64(*budget, BLOCK_BUDGET);
 		break;
@@ -294,9 +330,12 @@ take(struct dp_sequencer *sequencer, const struct dp_fill_record *record, unsign
 		good = take_base(sequencer);
 		break;
 	case DP_FILL_GROUPS:
-		return take_groups(sequencer, record, budget);
+		if (!half_based(&sequencer->fill))
+			return take_groups(sequencer, record, budget);
+		good = false;
+		break;
 	case DP_FILL_END:
-		good = bytes == sizeof(struct dp_fill_end);
+		good = bytes == sizeof(struct dp_fill_end) && !half_based(&sequencer->fill);
 		if (good)
 			start(sequencer, (const struct dp_fill_end *)(record + 1));
 		break;

@@ -289,6 +289,8 @@ unsigned dp_sequencer_poll(void *agent)
 	sequencer->now_ns = sf_max64(sequencer->now_ns, dp_now_ns());
 	uint32_t frames = received > 0 ? dp_sequencer_decode(sequencer, mbufs, received) : 0;
 
+	/* Before the intake: a log that has ended halts the core, and then nothing is taken. */
+	bool called = consumers_call(sequencer);
 	bool status_due = sequencer->now_ns >= sequencer->status_due_ns;
 	unsigned requests = 0;
 	uint32_t submitted = 0;
@@ -302,7 +304,6 @@ unsigned dp_sequencer_poll(void *agent)
 		submitted = sequencer->intake.pending;
 	}
 
-	bool called = consumers_call(sequencer);
 	if (frames > 0 || submitted > 0 || sequencer->reads_waiting || called ||
 	    core_is_due(sequencer))
 		step(sequencer, frames, received < DP_BURST, submitted);

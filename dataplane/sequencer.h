@@ -38,6 +38,7 @@ struct dp_fill {
 	const uint8_t *entry; /* the next of them */
 	uint32_t next_block;  /* of the snapshot, in this run of control */
 	uint32_t blocks;      /* of it that are taken */
+	uint64_t answers;     /* in those */
 	bool based;	      /* the snapshot is in */
 	/* Entries that are in the snapshot, and in the arena for the peer: dense from first on. */
 	uint64_t first, next;

@@ -267,6 +267,8 @@ static bool restore_answer(struct dp_shard *shard, const struct snap_answer *sav
 	    saved->payload_bytes > shard->answer_limit)
 		return false;
 	struct dp_answer *answer = dp_shard_answer_place(shard, saved->session, saved->request_seq);
+	if (answer->sequence != 0)
+		return false;
 	answer->sequence = saved->sequence;
 	answer->asset_version = saved->asset_version;
 	answer->status = saved->status;
@@ -279,6 +281,8 @@ bool dp_shard_restore(struct dp_shard *shard, const struct snap_block *block)
 {
 	const uint8_t *at = (const uint8_t *)(block + 1);
 	uint32_t left = block->bytes - (uint32_t)sizeof(*block);
+	if (block->type != SNAP_ASSETS && block->type != SNAP_ANSWERS)
+		return false;
 	if (block->partition >= REP_PARTITIONS || shard->partitions[block->partition] == NULL)
 		return false;
 	for (uint32_t i = 0; i < block->count; i++) {

@@ -142,9 +142,9 @@ enum cli_status dp_shard_read(
 
 /* What the shards' meaning depends on. */
 void dp_shard_shape(const struct dp_shard_config *config, struct snap_shape *shape);
-/* Puts the records of a block of assets or answers back; false when one does not fit (not this
- * shard's partition, twice there, beyond a bound): the shard is then of no use. The sum of answers
- * ever given is not in the records: the caller adds it to answers_digest of one shard. */
+/* Puts the records of a block of assets or answers back; false when one does not fit (another type,
+ * not this shard's partition, twice there, beyond a bound): the shard is then of no use. The sum of
+ * answers ever given is not in the records: the caller adds it to answers_digest of one shard. */
 bool dp_shard_restore(struct dp_shard *shard, const struct snap_block *block);
 /* Writes assets of a partition, or answers, as records into [to, to + room_bytes). *cursor: 0 to
  * begin with; left behind the last slot that was looked at. Returns the bytes, *count the records;

@@ -209,14 +209,12 @@ judge_end(struct rec_plan *plan, const struct rec_segment *last, const struct re
 {
 	uint64_t lost = last->last_sequence + 1; /* the first that is not there */
 	uint64_t mark = sf_max64(last->durable, last->durable_behind);
-	bool reaches_base =
-		last->number != base->position.segment || last->end_offset >= base->position.offset;
 	mark = sf_max64(mark, base->durable);
-	if (last->end == LOG_EMPTY && mark < lost && reaches_base) {
+	if (last->end == LOG_EMPTY && mark < lost) {
 		plan->verdict = REC_CLEAN;
 		return;
 	}
-	if (mark >= lost || !reaches_base) {
+	if (mark >= lost) {
 		refuse(plan, REC_DAMAGED, last->end, last, last->end_offset);
 		return;
 	}
@@ -262,6 +260,29 @@ static bool judge_joins(
 			refuse(plan, REC_MISSING, LOG_BAD_CHAIN, s, 0);
 			return false;
 		}
+	}
+	return true;
+}
+
+/* The snapshot's place, in the oldest segment that is needed: it lies before the end, and where it
+ * is the end of the segment, this is the group that the snapshot names. Of a place in the middle
+ * replay finds that out (control/replay.c). */
+static bool
+judge_base(struct rec_plan *plan, const struct rec_segment *first, const struct rec_base *base)
+{
+	const struct log_position *place = &base->position;
+	if (first->end_offset < place->offset) {
+		refuse(plan, REC_DAMAGED, first->end, first, first->end_offset);
+		return false;
+	}
+	bool at_end = first->end_offset == place->offset;
+	bool at_begin = place->offset == LOG_BLOCK_BYTES;
+	if ((at_end && (first->end_chain != place->chain ||
+			first->last_sequence + 1 != place->next_sequence)) ||
+	    (at_begin &&
+	     (first->chain != place->chain || first->first_sequence != place->next_sequence))) {
+		refuse(plan, REC_MISSING, LOG_BAD_CHAIN, first, place->offset);
+		return false;
 	}
 	return true;
 }
@@ -335,7 +356,7 @@ void rec_plan_make(
 		plan->verdict = REC_OTHER_IDENTITY;
 		return;
 	}
-	if (count == 0 && headless == NULL) {
+	if (count == 0 && headless == NULL && covered == 0) {
 		plan->verdict = known || identity == REC_IDENTITY_OURS ? REC_LOST
 				: identity == REC_IDENTITY_BAD	       ? REC_NO_IDENTITY
 								       : REC_FRESH;
@@ -348,7 +369,8 @@ void rec_plan_make(
 	if (!judge_joins(plan, segments, count, present))
 		return;
 	if (count == 0 && base->sequence > 0) {
-		refuse(plan, REC_MISSING, LOG_OTHER_PLACE, headless, 0);
+		plan->verdict = REC_MISSING;
+		plan->fault = LOG_OTHER_PLACE;
 		plan->at_segment = base->position.segment;
 		return;
 	}
@@ -364,6 +386,8 @@ void rec_plan_make(
 			return;
 		}
 		plan->start = base->sequence > 0 ? base->position : begin_of(first);
+		if (base->sequence > 0 && !judge_base(plan, first, base))
+			return;
 		judge_end(plan, last, base);
 		if (rec_refuses(plan->verdict))
 			return;

@@ -270,9 +270,15 @@ static void segment_when_missing_swapped_or_anothers_then_refused_by_name(void *
 	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts + 1, f->count - 1, &no_base);
 	assert_int_equal(f->plan.verdict, REC_NO_BEGIN);
 	struct rec_base base = {
-		.sequence = f->facts[1].first_sequence + 3,
-		.durable = f->facts[1].first_sequence + 3,
-		.position = {.segment = f->facts[1].number, .offset = LOG_BLOCK_BYTES},
+		.sequence = f->facts[1].first_sequence - 1,
+		.durable = f->facts[1].first_sequence - 1,
+		.position =
+			{
+				.segment = f->facts[1].number,
+				.offset = LOG_BLOCK_BYTES,
+				.next_sequence = f->facts[1].first_sequence,
+				.chain = f->facts[1].chain,
+			},
 	};
 	rec_plan_make(&f->plan, REC_IDENTITY_OURS, f->facts + 1, f->count - 1, &base);
 	assert_int_equal(f->plan.verdict, REC_CLEAN);
