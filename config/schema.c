@@ -157,8 +157,8 @@ const struct cfg_row cfg_rows[] = {
 	 FIELD(log.buffer_bytes),
 	 .help = "Memory for groups on their way to the disk; what does not fit waits in the arena."},
 	{"log.io", CFG_TYPE_WORD, 0, "auto", .words = ios, FIELD(log.io),
-	 .help = "How the journal's thread writes. This version only writes and syncs one after the "
-		 "other."},
+	 .help = "How the journal's thread writes: io_uring hands a write and its sync to the kernel "
+		 "together; auto: that where the kernel allows it, else pwritev2."},
 	{"log.direct", CFG_TYPE_WORD, 0, "auto", .words = tristates, FIELD(log.direct),
 	 .help = "O_DIRECT, past the page cache; auto: where the file system has it."},
 	{"log.reserve", CFG_TYPE_SIZE, 0, "256 MiB", RANGE(0, 1024 * 1024 * MIB),

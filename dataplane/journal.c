@@ -257,7 +257,7 @@ int dp_journal_open(
 	for (uint32_t i = 0; i < journal->buffer_count; i++)
 		journal->buffers[i].block = (uint8_t *)journal->memory + table + stride * i;
 	dp_shm_store(&shm->sync, journal->sync);
-	dp_shm_store(&shm->io, CFG_IO_PWRITEV2);
+	dp_shm_store(&shm->io, disk->write_and_sync != NULL ? CFG_IO_URING : CFG_IO_PWRITEV2);
 	result = dp_journal_start_threads(journal);
 	if (result < 0)
 		snprintf(

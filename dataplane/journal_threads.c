@@ -56,19 +56,11 @@ struct writer {
 	bool dirty; /* written since the last sync */
 };
 
-static int sync_file(struct writer *writer)
+/* What was written is durable now. */
+static void synced(struct writer *writer, uint64_t before_ns)
 {
 	struct dp_journal *journal = writer->journal;
 	struct dp_shm_log *shm = journal->shm;
-	if (!writer->dirty)
-		return 0;
-	uint64_t before_ns = dp_clock_monotonic_ns();
-	int result = journal->disk->sync(journal->disk, writer->file);
-	/* The preparer may have ended the log meanwhile. */
-	if (result == 0)
-		result = -dp_journal_failed(journal);
-	if (result < 0)
-		return result;
 	writer->synced_ns = dp_clock_monotonic_ns();
 	writer->dirty = false;
 	dp_shm_store(
@@ -78,7 +70,18 @@ static int sync_file(struct writer *writer)
 	/* Release: pairs with the acquire of who reuses slots or acknowledges. */
 	__atomic_store_n(&journal->durable, journal->written, __ATOMIC_RELEASE);
 	dp_shm_store(&shm->durable, journal->written);
-	return 0;
+}
+
+static int sync_file(struct writer *writer)
+{
+	struct dp_journal *journal = writer->journal;
+	if (!writer->dirty)
+		return 0;
+	uint64_t before_ns = dp_clock_monotonic_ns();
+	int result = journal->disk->sync(journal->disk, writer->file);
+	if (result == 0)
+		synced(writer, before_ns);
+	return result;
 }
 
 /* The segment before is complete and durable before the next one is touched. */
@@ -102,20 +105,24 @@ static int turn_to(struct writer *writer, uint64_t segment)
 	return 0;
 }
 
-static int write_buffer(struct writer *writer, const struct dp_journal_buffer *buffer)
+/* last: nothing waits behind it, so a group's sync may go with it. */
+static int write_buffer(struct writer *writer, const struct dp_journal_buffer *buffer, bool last)
 {
 	struct dp_journal *journal = writer->journal;
+	bool sync = buffer->sync || (last && journal->sync == CFG_SYNC_GROUP);
+	bool at_once = sync && journal->disk->write_and_sync != NULL;
 	int result = 0;
 	if (writer->file < 0 || writer->segment != buffer->segment)
 		result = turn_to(writer, buffer->segment);
+	uint64_t before_ns = dp_clock_monotonic_ns();
 	if (result == 0)
-		result = journal->disk->write(
-			journal->disk,
-			writer->file,
-			buffer->block + buffer->from,
-			buffer->bytes,
-			buffer->offset
-		);
+		result =
+			(at_once ? journal->disk->write_and_sync : journal->disk->write
+			)(journal->disk,
+			  writer->file,
+			  buffer->block + buffer->from,
+			  buffer->bytes,
+			  buffer->offset);
 	if (result < 0)
 		return result;
 	writer->dirty = true;
@@ -125,7 +132,10 @@ static int write_buffer(struct writer *writer, const struct dp_journal_buffer *b
 	/* Release: as for durable. */
 	__atomic_store_n(&journal->written, buffer->last_sequence, __ATOMIC_RELEASE);
 	dp_shm_store(&journal->shm->written, buffer->last_sequence);
-	return buffer->sync ? sync_file(writer) : 0;
+	if (!at_once)
+		return sync ? sync_file(writer) : 0;
+	synced(writer, before_ns);
+	return 0;
 }
 
 /* Writes what was handed on; 1 when that was something, 0 when not, or a negative errno. */
@@ -137,8 +147,9 @@ static int write_round(struct writer *writer)
 	bool worked = done < handed;
 	int result = 0;
 	while (done < handed && result == 0 && dp_journal_failed(journal) == 0) {
-		result = write_buffer(writer, &journal->buffers[done % journal->buffer_count]);
-		done++;
+		const struct dp_journal_buffer *buffer =
+			&journal->buffers[done % journal->buffer_count];
+		result = write_buffer(writer, buffer, ++done == handed);
 		/* One buffer at a time: the agent goes on filling behind us. */
 		if (result == 0)
 			__atomic_store_n(&journal->done, done, __ATOMIC_RELEASE);

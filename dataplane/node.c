@@ -2,6 +2,7 @@
 #include "dataplane/node.h"
 
 #include "dataplane/clock.h"
+#include "recovery/disk_uring.h"
 
 #include <rte_errno.h>
 #include <rte_mbuf_dyn.h>
@@ -420,6 +421,26 @@ static uint32_t first_epoch(uint8_t node_id, const struct dp_shm *shm)
 	return (uint32_t)(epoch + ((epoch ^ node_id) & 1));
 }
 
+/* How the journal's thread writes: log.io. */
+static int open_disk(struct dp_node *node, char *error, size_t error_bytes)
+{
+	enum cfg_io io = node->settings->log.io;
+	int result = -ENOSYS;
+	node->disk = &disk_real;
+	if (io != CFG_IO_PWRITEV2)
+		result = disk_uring_open(&node->disk);
+	if (result < 0 && io == CFG_IO_URING) {
+		snprintf(
+			error,
+			error_bytes,
+			"log.io: the kernel gives no io_uring: %s",
+			strerror(-result)
+		);
+		return result;
+	}
+	return 0;
+}
+
 int dp_node_create(
 	struct dp_node *node,
 	const struct cfg_settings *settings,
@@ -480,11 +501,13 @@ int dp_node_create(
 		dp_node_destroy(node);
 		return result;
 	}
-	if (settings->log.enabled == CFG_ON) {
+	if (settings->log.enabled == CFG_ON)
+		result = open_disk(node, error, error_bytes);
+	if (result == 0 && settings->log.enabled == CFG_ON) {
 		result = dp_journal_open(
 			&node->journal,
 			settings,
-			&disk_real,
+			node->disk,
 			shm->incarnation,
 			&node->sequencer->intake.arena,
 			&node->commit,
@@ -515,6 +538,9 @@ void dp_node_destroy(struct dp_node *node)
 {
 	const struct cfg_settings *settings = node->settings;
 	dp_journal_close(&node->journal);
+	if (node->disk != NULL && node->disk != &disk_real)
+		disk_uring_close(node->disk);
+	node->disk = NULL;
 	for (uint32_t i = 0; node->workers && i < settings->workers; i++)
 		rte_ring_free(node->workers[i].ring);
 	for (uint32_t i = 0; node->ingresses && i < settings->client.rx_queues; i++)

@@ -39,6 +39,7 @@ struct dp_node {
 	rte_spinlock_t client_tx_lock; /* when lcores share TX queues of the client port */
 	struct dp_commit commit;
 	struct dp_journal journal; /* with log.enabled only */
+	struct disk *disk;	   /* its: disk_real, or one of our own with io_uring */
 	struct dp_sequencer *sequencer;
 	struct dp_ingress *ingresses;
 	struct dp_worker *workers;

@@ -31,6 +31,9 @@ struct disk {
 	 * -ENOSPC. */
 	int (*write)(struct disk *disk, int file, const void *data, size_t bytes, uint64_t offset);
 	int (*sync)(struct disk *disk, int file); /* fdatasync */
+	/* Both in one call to the kernel; NULL: this disk has no such way. */
+	int (*write_and_sync
+	)(struct disk *disk, int file, const void *data, size_t bytes, uint64_t offset);
 	int (*truncate)(struct disk *disk, int file, uint64_t bytes);
 	int64_t (*size)(struct disk *disk, int file);
 	bool (*direct)(struct disk *disk, int file); /* O_DIRECT is really in use */
