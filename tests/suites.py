@@ -20,6 +20,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 CPUS = len(os.sched_getaffinity(0))
 STATE = os.path.join(ROOT, "build", "tests-full.json")
 FULL_TIMEOUTS = 20          # times the usual ones
+FULL_EXECUTIONS = {"fuzz_log": 1_000_000}
+FULL_EXECUTIONS["fuzz_snapshot"] = 1_000_000
 
 # name: (compiler, options)
 BUILDS = {
@@ -57,6 +59,18 @@ class Outcome:
     notes: list = dataclasses.field(default_factory=list)   # what was skipped or failed, and why
 
 
+def _long_fuzz(name, seed):
+    """Ten minutes of a target; fewer executions than it is to reach are a failure."""
+    corpus = f"{ROOT}/tests/fuzz/corpus/{name.removeprefix('fuzz_')}"
+    return Suite(f"long-{name}", "build-fuzz", command=[
+        f"{ROOT}/tests/fuzz/run_fuzz.py", f"{ROOT}/build-fuzz/tests/fuzz/{name}",
+        "--at-least", str(FULL_EXECUTIONS.get(name, 1)),
+        *(["--corpus", corpus] if os.path.isdir(corpus) else []),
+        "-max_total_time=600", f"-seed={seed}", "-detect_leaks=0", "-max_len=4096",
+        "-seed_inputs=" + ",".join(sorted(glob.glob(f"{ROOT}/config/examples/*.conf"))),
+        f"-artifact_prefix={ROOT}/build-fuzz/"])
+
+
 def suites(full):
     seed = random.SystemRandom().randrange(1, 1 << 31)
     seeds = 50_000 if full else 3_000
@@ -89,12 +103,8 @@ def suites(full):
     ]
     found.append(of_meson("fuzz", "build-fuzz"))
     if full:
-        found += [Suite(f"long-{name}", "build-fuzz", command=[
-            f"tests/fuzz/{name}", "-max_total_time=600", f"-seed={seed}", "-detect_leaks=0",
-            "-max_len=4096", "-seed_inputs=" + ",".join(sorted(glob.glob(
-                f"{ROOT}/config/examples/*.conf"))), f"-artifact_prefix={ROOT}/build-fuzz/"])
-            for name in sorted(os.path.basename(path)[:-2] for path in glob.glob(
-                f"{ROOT}/tests/fuzz/fuzz_*.c"))]
+        found += [_long_fuzz(name, seed) for name in sorted(
+            os.path.basename(path)[:-2] for path in glob.glob(f"{ROOT}/tests/fuzz/fuzz_*.c"))]
     return found
 
 
@@ -182,7 +192,8 @@ def run_command(suite):
     if os.path.exists(log):
         os.unlink(log)
     if _quiet(argv, log, {**SANITIZERS, "STANDFAST_BUILD": os.path.join(ROOT, suite.build)}):
-        return Outcome(passed=1)
+        said = [line for line in _tail(log).splitlines() if line.startswith("executed ")]
+        return Outcome(passed=1, notes=said)
     return Outcome(failed=1, notes=[f"FAILED: {' '.join(argv)}\n{_tail(log)}"])
 
 
