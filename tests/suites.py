@@ -20,7 +20,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 CPUS = len(os.sched_getaffinity(0))
 STATE = os.path.join(ROOT, "build", "tests-full.json")
 FULL_TIMEOUTS = 20          # times the usual ones
-FULL_EXECUTIONS = {"fuzz_log": 1_000_000}
+FULL_EXECUTIONS = {"fuzz_log": 1_000_000, "fuzz_snapshot": 1_000_000}
 
 # name: (compiler, options)
 BUILDS = {

@@ -368,7 +368,6 @@ enum nonsense {
 	GROUP_COUNT_TOO_HIGH,
 	GROUP_ENTRY_PAYLOAD_TOO_LONG,
 	GROUP_ENTRY_OF_NO_KIND,
-	GROUP_ENTRIES_INTERLEAVED,
 	END_SHORT,
 	END_OTHER_SEQUENCE,
 	END_OTHER_POSITION,
@@ -444,21 +443,41 @@ static void put_group_changed(struct filler *f, enum nonsense what)
 		put_groups(f, 3, 4);
 }
 
-/* An entry behind the snapshot, then one before it that has its place in the arena. */
+/* Entries behind the snapshot, and in their midst one that it covers and whose place in the arena
+ * is that of the entry before. */
 static void put_interleaved(struct filler *f)
 {
 	static _Alignas(LOG_BLOCK_BYTES) uint8_t data[LOG_BLOCK_BYTES];
-	struct log_group *group = (void *)data;
 	uint64_t slots = f->pair->sides[NODE].settings.arena.slots;
-	memcpy(data, groups[GROUPS / 2], sizeof(data));
-	struct rep_entry *first = (void *)(group + 1);
-	struct rep_entry *second =
-		(void *)((uint8_t *)first + rep_entry_bytes(first->payload_bytes));
-	second->sequence = first->sequence - slots; /* far below, or wrapped */
+	struct world *w = world_make(2, 300);
+	struct image before = image;
+	struct rep_entry *entry = NULL;
+	struct log_group *group = (void *)data;
+	world_steps(w, (uint32_t)slots + 100);
+	image = world_snapshot(w, &position);
 	put_snapshot(f);
+	memset(data, 0, sizeof(data));
+	*group = (struct log_group){.bytes = sizeof(*group), .count = 3};
+	for (uint32_t i = 0; i < 3; i++) {
+		entry = (void *)(data + group->bytes);
+		if (i != 1)
+			world_step(w);
+		rep_entry_copy(entry, (const void *)w->entry);
+		if (i == 1)
+			entry->sequence -= slots;
+		group->bytes += rep_entry_bytes(entry->payload_bytes);
+	}
 	put(f, DP_FILL_GROUPS, data, sizeof(data));
-	second->sequence = 0;
-	put(f, DP_FILL_GROUPS, data, sizeof(data));
+	struct dp_fill_end end = at_base;
+	end.history.last_sequence = w->copy.sequence;
+	end.position.next_sequence = w->copy.sequence + 1;
+	put_end(f, &end);
+	/* It is passed over: the state is the right one, and the arena begins behind the snapshot.
+	 */
+	expect_started(f, ctl_copy_digest(&w->copy), w->copy.sequence - 1);
+	free(image.data);
+	image = before;
+	world_free(w);
 }
 
 static void put_nonsense(struct filler *f, enum nonsense what)
@@ -547,9 +566,6 @@ static void put_nonsense(struct filler *f, enum nonsense what)
 	case BLOCK_OF_ANSWERS_EMPTIED:
 		put_block_changed(f, what);
 		break;
-	case GROUP_ENTRIES_INTERLEAVED:
-		put_interleaved(f);
-		break;
 	case GROUPS_SKIPPED:
 	case GROUPS_CUT:
 	case GROUP_LENGTH_ZERO:
@@ -599,6 +615,14 @@ static void nonsense_when_filled_in_then_refused_and_not_started(void **state)
 	}
 }
 
+static void covered_entry_when_among_others_then_it_takes_no_place(void **state)
+{
+	struct filler f = begin();
+	put(&f, DP_FILL_BEGIN, NULL, 0);
+	put_interleaved(&f);
+	finish(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -607,6 +631,7 @@ int main(void)
 		cmocka_unit_test(control_when_it_begins_again_then_started_all_the_same),
 		cmocka_unit_test(many_small_blocks_when_workers_stand_still_then_they_are_waited_for
 		),
+		cmocka_unit_test(covered_entry_when_among_others_then_it_takes_no_place),
 		cmocka_unit_test(nonsense_when_filled_in_then_refused_and_not_started),
 	};
 	pair_start_eal(1);
