@@ -13,7 +13,8 @@ from measure import Child, median
 WANTED = {"log_on_over_off_p50": 1.10, "log_on_over_off_p99": 1.3,
           "log_interval_over_off_p50": 1.10, "log_interval_over_off_p99": 1.3,
           "rotation_over_quiet_poll": 1.3}
-LOG = """log: {{ enabled = "on"; dir = "{folder}/state"; sync = "{sync}"; segment_size = "{segment}"; }};
+LOG = """log: {{ enabled = "on"; dir = "{folder}/state"; sync = "{sync}"; segment_size = "{segment}";
+    snapshot_interval = "{snapshots}"; snapshot_entries = 1000000000; }};
 """
 PAIRED_S = 30
 ROTATION_MS, ROTATION_RATE, ROTATION_MIB = 2500, 1600, 16
@@ -22,8 +23,9 @@ ROTATION_MS, ROTATION_RATE, ROTATION_MIB = 2500, 1600, 16
 class LoggingPair(chain.Pair):
     """A pair with its control processes, and a log in each of these ways of syncing, or none."""
 
-    def __init__(self, build, folder, sync, segment="256 MiB"):
+    def __init__(self, build, folder, sync, segment="256 MiB", snapshots="60 s"):
         self.sync, self.segment, self.folder = sync, segment, folder
+        self.snapshots = snapshots
         self.tool = os.path.join(build, "control/standfast")
         super().__init__(build, folder, ours=True)
         for name in "ab":
@@ -34,7 +36,8 @@ class LoggingPair(chain.Pair):
     def configuration(self, folder, primary):
         if not self.sync:
             return chain.write_configuration(folder, primary)
-        log = LOG.format(folder=folder, sync=self.sync, segment=self.segment)
+        log = LOG.format(folder=folder, sync=self.sync, segment=self.segment,
+                         snapshots=self.snapshots)
         return chain.write_configuration(folder, primary, log)
 
     def path(self, name):

@@ -15,7 +15,9 @@ from measure import Child, median, median_interval
 
 # payload bytes: entries of the log
 ENTRIES = {8: 2_000_000, 256: 500_000}
-WANTED = {"replay_over_read_8": 0.15, "replay_over_read_256": 0.5, "replay_over_redis": 3}
+WANTED = {"replay_over_read_8": 0.15, "replay_over_read_256": 0.5, "replay_over_redis": 3,
+          "recovery_over_history": 1.2}
+TAIL = 300_000             # entries behind the newest snapshot
 ASSETS = 1024
 OUTSTANDING = 256
 SEGMENT = "64 MiB"
@@ -45,17 +47,36 @@ def wait_for_line(path, pattern, child, seconds):
 class History:
     """A node's log with so many entries, left by a pair that was loaded and stopped."""
 
-    def __init__(self, build, folder, payload, entries):
+    def __init__(self, build, folder, payload, entries, covered=0):
         self.build, self.folder, self.starts = build, folder, 0
-        pair = log.LoggingPair(build, folder, "interval", SEGMENT)
-        try:
-            self.load(pair, payload, entries)
-            self.bytes = pair.ask("a", "counters")["log"]["bytes"]
-        finally:
-            pair.end()
+        if covered > 0:
+            self.live(payload, covered, "500 ms", self.wait_covered)
+        self.bytes = self.live(payload, entries, "720 h", lambda pair: None)
         # Segments that hold something: a file that was prepared and never used begins with zeros.
         pattern = os.path.join(folder, "state", "a", "log", "*.seg")
         self.files = [path for path in sorted(glob.glob(pattern)) if self.is_used(path)]
+
+    def live(self, payload, entries, snapshots, at_end):
+        """A pair takes so many entries and stops; the bytes of its log."""
+        pair = log.LoggingPair(self.build, self.folder, "interval", SEGMENT, snapshots)
+        try:
+            self.load(pair, payload, entries)
+            at_end(pair)
+            return pair.ask("a", "counters")["log"]["bytes"]
+        finally:
+            pair.end()
+
+    @staticmethod
+    def wait_covered(pair):
+        """Until a snapshot holds everything."""
+        deadline = time.monotonic() + REPLAY_S
+        while True:
+            status = pair.ask("a", "status")
+            if status["log"]["checkpoint"]["snapshot"] == status["sequence"]:
+                return
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no snapshot at {status['sequence']}: {status['log']}")
+            time.sleep(0.1)
 
     @staticmethod
     def is_used(path):
@@ -168,9 +189,21 @@ def report(keys, payload, entries, history, rounds, say):
                   f"{median([r['redis_s'] for r in rounds]):.2f} s", say)
 
 
-# --- Snapshots: recovery_over_history (ten times the entries, the same snapshot spacing; wanted at
-# --- most 1.2) belongs here, as soon as a node writes snapshots: a History with log.snapshot_*
-# --- set, and the time from its start to "replay done". ---
+def over_history(build, quick, keys, details, repetitions, say):
+    """The same log behind the newest snapshot, and ten times the history before it."""
+    tail = TAIL // 2 if quick else TAIL
+    with tempfile.TemporaryDirectory(prefix="standfast-perf-") as folder:
+        histories = []
+        for times in (1, 10):
+            place = os.path.join(folder, str(times))
+            os.mkdir(place, 0o700)
+            histories.append(History(build, place, 8, tail, covered=times * 2 * tail - tail))
+        rounds = [[history.replay(tail) for history in histories] for _ in range(repetitions + 1)]
+    rounds = rounds[1:]
+    say_ratio(keys, "recovery_over_history", [ten / one for one, ten in rounds],
+              f"{2 * tail:,} entries: {median([r[0] for r in rounds]) * 1e3:.0f} ms, "
+              f"{20 * tail:,}: {median([r[1] for r in rounds]) * 1e3:.0f} ms", say)
+    details["history"] = {"tail": tail, "rounds": rounds}
 
 
 def run(build, quick, say):
@@ -194,4 +227,5 @@ def run(build, quick, say):
         details[f"payload_{payload}"] = {
             "entries": entries, "log_bytes": history.bytes, "segments": len(history.files),
             "rounds": rounds}
+    over_history(build, quick, keys, details, repetitions, say)
     return keys, details, []
