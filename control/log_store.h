@@ -35,7 +35,7 @@ struct ctl_map {
 };
 
 void ctl_log_init(struct ctl_log *log, const struct cfg_settings *settings, struct disk *disk);
-/* Looks at everything that is there. deep: scans all segments, else only the newest two that hold
+/* Looks at everything that is there. deep: scans all segments, else only the newest that holds
  * anything, and of the others the headers. 0 or a negative errno with a sentence. */
 int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes);
 /* Only which files there are. */

@@ -14,7 +14,7 @@ import log
 from measure import Child, median, median_interval
 
 # payload bytes: entries of the log
-ENTRIES = {8: 2_000_000, 256: 500_000}
+ENTRIES = {8: 2_000_000, 256: 2_000_000}
 WANTED = {"replay_over_read_8": 0.15, "replay_over_read_256": 0.5, "replay_over_redis": 3,
           "recovery_over_history": 1.2}
 TAIL = 300_000             # entries behind the newest snapshot

@@ -24,7 +24,7 @@
 #define MAX_FILES 8
 #define MAX_BLOCKS 12 /* per file */
 #define INCARNATION 4
-#define DEEP_SEGMENTS 2 /* as a start does it (control/log_store.c) */
+#define DEEP_SEGMENTS 1 /* as a start does it (control/log_store.c) */
 
 uint64_t fuzz_accepted;
 
