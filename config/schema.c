@@ -147,7 +147,8 @@ const struct cfg_row cfg_rows[] = {
 	 FIELD(log.segment_bytes),
 	 .help = "Size of one log file; two are prepared ahead."},
 	{"log.sync", CFG_TYPE_WORD, 0, "group", .words = syncs, FIELD(log.sync),
-	 .help = "group: each group of entries is synced as soon as it is written; interval: each "
+	 .help = "group: each group of entries (of 4 ms, or 256 KiB) is synced as soon as it is "
+		 "written; interval: each "
 		 "log.sync_interval; none: when a segment is full and at the end. With "
 		 "replication.ack = durable it is always group."},
 	{"log.sync_interval", CFG_TYPE_DURATION, 0, "10 ms", RANGE(100 * US, 10 * SECOND),

@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES (LOG_MAX_GROUP_BYTES + LOG_BLOCK_BYTES)
-#define ROUND_NS 10000000ull
+#define ROUND_NS 50000000ull
 #define LOOK_NS 100000000ull
-#define NICE 10 /* the data path's threads come first where they share a CPU */
+#define NICE 19 /* the data path's threads come first where they share a CPU */
 #define LOOKS 5
 #define KEPT 2 /* snapshots */
 

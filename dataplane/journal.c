@@ -112,6 +112,8 @@ static bool hand_on(struct dp_journal *journal, uint8_t flags)
 	buffer->last_sequence = journal->position.next_sequence - 1;
 	journal->open = false;
 	journal->idle_since = 0;
+	if (journal->pace_ns != 0)
+		journal->handed_ns = dp_now_ns();
 	/* Release: the writer that sees the count sees the buffer. */
 	__atomic_store_n(&journal->handed, journal->handed + 1, __ATOMIC_RELEASE);
 	return true;
@@ -153,6 +155,11 @@ static unsigned mark_when_idle(struct dp_journal *journal)
 	return hand_on(journal, 0);
 }
 
+static bool is_time(const struct dp_journal *journal)
+{
+	return journal->pace_ns == 0 || dp_now_ns() - journal->handed_ns >= journal->pace_ns;
+}
+
 unsigned dp_journal_poll(void *agent)
 {
 	struct dp_journal *journal = agent;
@@ -173,7 +180,7 @@ unsigned dp_journal_poll(void *agent)
 	unsigned count = gather(journal, appended, &full);
 	struct log_group *group = journal->builder.group;
 	dp_shm_store(&journal->shm->copied, group->first_sequence + group->count - 1);
-	if (full || under_way(journal) == 0)
+	if (full || (under_way(journal) == 0 && is_time(journal)))
 		hand_on(journal, 0);
 	journal->shm->entries += count;
 	return count;
@@ -226,6 +233,10 @@ int dp_journal_open(
 		.open_how = DISK_WRITE | (settings->log.direct == CFG_OFF ? 0 : DISK_DIRECT),
 	};
 	journal->passed_when_durable = journal->sync == CFG_SYNC_GROUP;
+	if (!durable)
+		journal->pace_ns = DP_JOURNAL_PACE_NS;
+	if (!durable && journal->sync == CFG_SYNC_INTERVAL)
+		journal->pace_ns = sf_min64(journal->sync_interval_ns / 2, DP_JOURNAL_PACE_NS);
 	memcpy(journal->identity.cluster, settings->cluster, LOG_NAME_BYTES);
 	memcpy(journal->identity.node_name, settings->node.name, LOG_NAME_BYTES);
 	uint64_t stride = DP_JOURNAL_GROUP_BYTES + LOG_BLOCK_BYTES;

@@ -2,9 +2,10 @@
  *
  * The journal: takes the entries in sequence order from the arena and has them written to the log.
  * The agent is a cursor over the arena: it copies what was appended into group buffers and hands a
- * buffer on as soon as the writer has nothing to do, or when it is full. So a group holds what
- * gathered while the disk was busy (group commit, as in most databases), and nothing waits for a
- * timer. The agent never calls the kernel.
+ * buffer on when it is full, or when the writer has nothing to do. So a group holds what gathered
+ * while the disk was busy (group commit, as in most databases). Where an acknowledgement waits for
+ * the disk nothing else is waited for; where none does, groups keep a pace, since each write costs
+ * a CPU that is shared, and its caches, some ten microseconds. The agent never calls the kernel.
  *
  * Two threads do: the writer writes the buffers in order and syncs as log.sync says; the preparer
  * makes the next segments, all zeros and synced, so that the turn to one costs nothing. A failed
@@ -26,7 +27,8 @@
 #include <stdint.h>
 
 #define DP_JOURNAL_GROUP_BYTES (256u << 10)
-#define DP_JOURNAL_READY 2 /* segments that are prepared ahead */
+#define DP_JOURNAL_PACE_NS 4000000ull /* where no acknowledgement waits for the disk */
+#define DP_JOURNAL_READY 2	      /* segments that are prepared ahead */
 
 struct dp_journal_buffer {
 	uint8_t *block; /* room for a segment's header, then for the group; block-aligned */
@@ -52,6 +54,7 @@ struct dp_journal {
 	enum cfg_sync sync;
 	unsigned open_how;
 	bool passed_when_durable;
+	uint64_t pace_ns; /* least time between groups that are not full */
 	uint32_t buffer_count;
 	struct dp_journal_buffer *buffers;
 	void *memory;
@@ -66,6 +69,7 @@ struct dp_journal {
 	struct log_group_builder builder;
 	uint64_t marked; /* durable mark of the newest group */
 	uint64_t idle_since;
+	uint64_t handed_ns; /* when the newest group was handed on */
 	uint64_t handed __attribute__((aligned(64)));
 
 	/* The writer's. */

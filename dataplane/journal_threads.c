@@ -166,7 +166,8 @@ static void *write_always(void *argument)
 {
 	struct writer writer = {.journal = argument, .file = -1};
 	struct dp_journal *journal = argument;
-	uint32_t looks = 0;
+	long slow_ns = journal->pace_ns == 0 ? SLOW_NS : (long)journal->pace_ns / 2;
+	uint32_t looks = journal->pace_ns == 0 ? 0 : QUICK_LOOKS; /* nobody waits: slowly at once */
 	prctl(PR_SET_NAME, "sf-journal");
 	prctl(PR_SET_TIMERSLACK, 1000);
 	for (;;) {
@@ -178,12 +179,12 @@ static void *write_always(void *argument)
 		if (dp_journal_failed(journal) != 0)
 			break;
 		if (result > 0) {
-			looks = 0;
+			looks = journal->pace_ns == 0 ? 0 : QUICK_LOOKS;
 			continue;
 		}
 		if (last)
 			break;
-		pause_ns(looks++ < QUICK_LOOKS ? QUICK_NS : SLOW_NS);
+		pause_ns(looks++ < QUICK_LOOKS ? QUICK_NS : slow_ns);
 	}
 	if (writer.file >= 0) {
 		int result = dp_journal_failed(journal) == 0 ? sync_file(&writer) : 0;
