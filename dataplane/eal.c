@@ -11,20 +11,27 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_ARGS 96
 #define MIB (1024ull * 1024)
 /* Beyond what the caller needs: EAL's own tables, device memory, malloc headers. */
 #define EAL_OVERHEAD_BYTES (16 * MIB)
+#define TURN_TRIES 200
+#define TURN_TRY_NS 50000000
+
+static const char hugepage_root[] = "/sys/kernel/mm/hugepages";
 
 /* EAL keeps pointers into its arguments, so they live as long as the process. */
 static struct {
@@ -220,12 +227,32 @@ static uint64_t read_number(const char *path)
 	return number;
 }
 
+/* Between counting free hugepages and taking them no other process of ours may do the same. The
+ * descriptor of the turn, -1 for none; a holder that takes too long is not waited for. */
+static int take_turn(void)
+{
+	const struct timespec pause = {.tv_nsec = TURN_TRY_NS};
+	int fd = open(hugepage_root, O_RDONLY | O_CLOEXEC);
+
+	for (int i = 0; fd >= 0 && i < TURN_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return fd;
+}
+
+static void give_turn(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Bytes in hugepages of all sizes that nobody uses and nobody has reserved. */
 static uint64_t free_hugepage_bytes(void)
 {
-	static const char root[] = "/sys/kernel/mm/hugepages";
 	uint64_t bytes = 0;
-	DIR *directory = opendir(root);
+	DIR *directory = opendir(hugepage_root);
 
 	if (directory == NULL)
 		return 0;
@@ -234,9 +261,9 @@ static uint64_t free_hugepage_bytes(void)
 		char path[320];
 		if (sscanf(entry->d_name, "hugepages-%lukB", &page_kib) != 1)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s/free_hugepages", root, entry->d_name);
+		snprintf(path, sizeof(path), "%s/%s/free_hugepages", hugepage_root, entry->d_name);
 		uint64_t pages = read_number(path);
-		snprintf(path, sizeof(path), "%s/%s/resv_hugepages", root, entry->d_name);
+		snprintf(path, sizeof(path), "%s/%s/resv_hugepages", hugepage_root, entry->d_name);
 		uint64_t reserved = read_number(path);
 		if (pages > reserved)
 			bytes += (pages - reserved) * page_kib * 1024;
@@ -446,6 +473,24 @@ touch(const struct rte_memseg_list *list,
 	return 0;
 }
 
+static int init(const char *line, char *error, size_t error_bytes)
+{
+	prepare_runtime_directory();
+	/* EAL would write to standard output, where our programs print results. */
+	rte_openlog_stream(stderr);
+	if (rte_eal_init(args.count, args.item) >= 0)
+		return 0;
+	int code = rte_errno ? rte_errno : EIO;
+	snprintf(
+		error,
+		error_bytes,
+		"DPDK does not start: %s (its own lines above say more; arguments: %s)",
+		rte_strerror(code),
+		line
+	);
+	return -code;
+}
+
 int dp_eal_start(
 	const struct dp_eal_needs *needs,
 	char *line,
@@ -465,24 +510,15 @@ int dp_eal_start(
 		);
 		return -EINVAL;
 	}
+	int turn = needs->hugepages == CFG_OFF ? -1 : take_turn();
 	int rc = build_args(needs, hugepages, error, error_bytes);
+	if (rc == 0) {
+		print_line(line, line_bytes);
+		rc = init(line, error, error_bytes);
+	}
+	give_turn(turn);
 	if (rc != 0)
 		return rc;
-	print_line(line, line_bytes);
-	prepare_runtime_directory();
-	/* EAL would write to standard output, where our programs print results. */
-	rte_openlog_stream(stderr);
-	if (rte_eal_init(args.count, args.item) < 0) {
-		rc = rte_errno ? rte_errno : EIO;
-		snprintf(
-			error,
-			error_bytes,
-			"DPDK does not start: %s (its own lines above say more; arguments: %s)",
-			rte_strerror(rc),
-			line
-		);
-		return -rc;
-	}
 	/* Neither way of starting puts anything into it, and a killed process could not remove it.
 	 */
 	rmdir(rte_eal_get_runtime_dir());

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -143,12 +144,27 @@ def build(name, done={}):
 
 # --- running ---
 
+LAST_LINES = 12
+CAUSE = re.compile(r"^(FAIL|ERROR): |^\w*(Error|Timeout\w*): |\w+\.\w+Error: |LabError|Sanitizer|"
+                   r"runtime error|\[  (FAILED|ERROR) +\]|^\s+File .*, line \d+, in test_|"
+                   r"(?i:assert(ion)?\b.* fail)")
+
+
 def _reason(test):
     """Why a test was skipped: it says so in its last lines."""
     text = (test.get("stdout") or "") + (test.get("stderr") or "")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if "skip" in line.lower()] or lines[-1:]
     return telling[-1] if telling else "no reason given"
+
+
+def _complaint(text):
+    """What of a failed test's output tells the cause: the lines that say so, and the last ones; a
+    reader of the summary may have nothing else."""
+    lines = [line[:400] for line in text.splitlines() if line.strip()]
+    telling = [number for number, line in enumerate(lines[:-LAST_LINES]) if CAUSE.search(line)]
+    shown = [lines[number] for number in telling[:20]]
+    return "\n".join(shown + ["…"] * bool(shown) + lines[-LAST_LINES:])
 
 
 def run_meson(suite, full):
@@ -178,7 +194,7 @@ def run_meson(suite, full):
             outcome.failed += 1
             text = (test.get("stdout") or "") + (test.get("stderr") or "")
             outcome.notes.append(f"FAILED {name} ({test['result']}), all of it in {log}.txt:\n"
-                                 + text[-4000:])
+                                 + _complaint(text))
     if not tests:
         outcome.failed = 1
         outcome.notes.append("no test ran:\n" + (result.stdout + result.stderr)[-2000:])

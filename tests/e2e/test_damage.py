@@ -233,10 +233,15 @@ class Damage(DamageTest):
                          ("blocked", 0, "up", False))
         self.assertIn("REFUSED", self.standfast(node, "status")[1])
         self.assertIn("SERVES NOBODY", self.standfast(node, "status")[1])
-        with open(node.control.log) as file:
-            self.assertIn("replay refused: " + text, file.read())
+        # The shared memory says it first, the log a moment later.
+        self.wait("the log line", lambda: self.logged(node, "replay refused: " + text), WAIT_S)
         self.assertTrue(node.dataplane.pid() and node.control.pid(), "a process ended")
         self.assertEqual(self.files(node), before, "a refused log was changed")
+
+    @staticmethod
+    def logged(node, text):
+        with open(node.control.log) as file:
+            return text in file.read()
 
     @staticmethod
     def replayed(node):

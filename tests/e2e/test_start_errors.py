@@ -96,6 +96,21 @@ class StartErrors(Refusing):
 
 
 @unittest.skipIf(os.geteuid() != 0, "needs root for network interfaces")
+class Crowd(lab.LabTest):
+    def test_nodes_that_start_together_share_the_hugepages_there_are(self):
+        """Whoever comes too late takes ordinary pages instead of ending."""
+        labs = [self.prepare_lab(log="off") for _ in range(3)]
+        nodes = [node for one in labs for node in one.nodes.values()]
+        for one in labs:
+            one.start_relay()
+        for node in nodes:
+            node.start_dataplane()
+        for node in nodes:
+            node.start_control()
+        for node in nodes:
+            node.wait_running()
+
+
 class Interfaces(Refusing):
     """In a network namespace that exists only for the process."""
 
