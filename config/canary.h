@@ -22,7 +22,8 @@
 	X(MERGE_SKIPS_ONE, "merge-skips-one")               \
 	X(LONGER_STANDBY_IGNORED, "longer-standby-ignored") \
 	X(ACK_BEFORE_DURABLE, "ack-before-durable")         \
-	X(ROOM_WITHOUT_PEER, "room-without-peer")
+	X(ROOM_WITHOUT_PEER, "room-without-peer")           \
+	X(AMNESIA_FORGOTTEN, "amnesia-forgotten")
 
 enum sf_canary {
 	SF_CANARY_NONE,
