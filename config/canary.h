@@ -23,7 +23,22 @@
 	X(LONGER_STANDBY_IGNORED, "longer-standby-ignored") \
 	X(ACK_BEFORE_DURABLE, "ack-before-durable")         \
 	X(ROOM_WITHOUT_PEER, "room-without-peer")           \
-	X(AMNESIA_FORGOTTEN, "amnesia-forgotten")
+	X(AMNESIA_FORGOTTEN, "amnesia-forgotten")           \
+	X(ADMIT_EARLY, "admit-early")                       \
+	X(ADMIT_AT_ANY_LENGTH, "admit-at-any-length")       \
+	X(NO_BARRIER, "no-barrier")                         \
+	X(RECORD_BEFORE_LOG, "record-before-log")           \
+	X(ALONE_FROM_MEMORY, "alone-from-memory")           \
+	X(LAST_PRIMARY_SERVES, "last-primary-serves")       \
+	X(SAME_EPOCH, "same-epoch")                         \
+	X(CANDIDATE_ACKS, "candidate-acks")                 \
+	X(ANSWER_SURVIVES, "answer-survives")               \
+	X(STATE_SURVIVES, "state-survives")                 \
+	X(CAS_ABANDONED, "cas-abandoned")                   \
+	X(UNKNOWN_IS_WON, "unknown-is-won")                 \
+	X(RIGHT_KEPT, "right-kept")                         \
+	X(BOTH_AUTOMATIC, "both-automatic")                 \
+	X(SESSION_BY_WORKER, "session-by-worker")
 
 enum sf_canary {
 	SF_CANARY_NONE,

@@ -35,6 +35,30 @@ static const char *const reason_names[REP_REASONS][2] = {
 	[REP_REASON_MERGING] =
 		{"merging", "what only the standby holds is being taken over from it"},
 	[REP_REASON_LOG_FAILED] = {"log_failed", "a write or sync of the log failed"},
+	[REP_REASON_NO_RECORD] =
+		{"no_record", "the node is blank and there is no pair yet: `standfast init`"},
+	[REP_REASON_ARBITER_SILENT] = {"arbiter_silent", "the arbiter has not answered"},
+	[REP_REASON_ARBITER_BACK] =
+		{"arbiter_back", "the arbiter says less than it once said: was it restored?"},
+	[REP_REASON_WAIT_PRIMARY] =
+		{"wait_primary", "the pair record names the peer: only it may serve"},
+	[REP_REASON_WAIT_PEER] =
+		{"wait_peer", "the peer may hold acknowledged updates that this node lacks"},
+	[REP_REASON_PEER_BLANK] =
+		{"peer_blank", "the peer has lost everything, and this node may lack what it held"},
+	[REP_REASON_REFILLING] = {"refilling", "own state is being rebuilt from the log"},
+	[REP_REASON_GOING_ALONE] =
+		{"going_alone", "the pair record is being changed to this node alone"},
+	[REP_REASON_TAKING_OVER] =
+		{"taking_over", "the pair record is being asked to name this node"},
+	[REP_REASON_BARRIER] = {"barrier", "log and role record are being made durable"},
+	[REP_REASON_ADMITTING] = {"admitting", "the standby is being counted in"},
+	[REP_REASON_HANDING_OVER] = {"handing_over", "the standby was asked to take over"},
+	[REP_REASON_FLAPPING] = {"flapping", "too many role changes within the hour"},
+	[REP_REASON_DEPOSED] = {"deposed", "a newer epoch was seen"},
+	[REP_REASON_GAVE_UP] = {"gave_up", "so that the primary can take over what is held here"},
+	[REP_REASON_NO_RIGHT] =
+		{"no_right", "the policy leaves this change to the peer or to the operator"},
 };
 
 const char *rep_reason_name(enum rep_reason reason)
@@ -59,12 +83,16 @@ void rep_core_init(
 	CHECK(sf_is_power_of_two(config->slots) && config->slots >= 8);
 	CHECK(config->window >= 1 && config->window <= config->slots);
 	CHECK(config->incarnation != 0 && config->heartbeat_misses > 0);
+	CHECK(config->policy == REP_POLICY_FIXED || config->has_log);
 	memset(core, 0, sizeof(*core));
 	memset(memory, 0, rep_core_memory_bytes(config));
 	core->config = *config;
 	core->epoch = config->epoch;
 	core->held = memory;
-	core->mode = config->role == REP_PRIMARY ? REP_MODE_BLOCKED : REP_MODE_STANDBY;
+	core->primary = config->role == REP_PRIMARY;
+	core->mode = core->primary ? REP_MODE_BLOCKED : REP_MODE_STANDBY;
+	if (!rep_core_fixed(core))
+		rep_roles_start(core);
 	core->reason = REP_REASON_REPLAYING;
 	core->heard_ns = core->echo_ns = core->last_step_ns = now_ns;
 	core->last_sent_ns = core->last_hello_ns = now_ns;
@@ -72,9 +100,23 @@ void rep_core_init(
 	core->hello_due = true;
 }
 
+/* Without a standby that counts, a slot is free when the own consumers, the journal among them, are
+ * past it; a follower of an asynchronous pair bounds what can be lost (R18). */
+static uint32_t room_alone(const struct rep_core *core)
+{
+	uint64_t floor = core->passed_sequence;
+	if (core->draining)
+		return 0;
+	if (core->mode == REP_MODE_ASYNC && core->stream)
+		floor = sf_min64(floor, core->acked);
+	return (uint32_t)(core->config.slots - (core->last_sequence - floor));
+}
+
 uint32_t rep_core_room(const struct rep_core *core)
 {
-	if (core->mode != REP_MODE_PAIRED)
+	if (core->mode == REP_MODE_ALONE || core->mode == REP_MODE_ASYNC)
+		return room_alone(core);
+	if (core->mode != REP_MODE_PAIRED || core->draining)
 		return 0;
 	/* A slot is free again when all consumers are past it and the standby has it. */
 	uint64_t floor = sf_min64(core->passed_sequence, core->acked);
@@ -89,6 +131,41 @@ uint32_t rep_core_room(const struct rep_core *core)
 	if (CANARY(WRONG_WINDOW_EDGE))
 		return core->config.slots + 1 - (uint32_t)(core->last_sequence - floor);
 	return (uint32_t)sf_min64(slots, window);
+}
+
+/* Do entries flow from us to the peer? And from the peer to us? */
+static bool is_source(const struct rep_core *core)
+{
+	return core->primary && core->merge_end == 0 && (rep_core_fixed(core) || core->stream);
+}
+
+static bool is_sink(const struct rep_core *core)
+{
+	if (core->merge_end != 0)
+		return true;
+	if (rep_core_fixed(core))
+		return !core->primary;
+	return core->mode == REP_MODE_STANDBY ||
+	       (core->mode == REP_MODE_LEARNER && core->admission.epoch == 0);
+}
+
+/* Frames that are neither entries nor about them. */
+static void receive_other(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
+{
+	switch (frame->header->type) {
+	case REP_FRAME_GOODBYE:
+		rep_link_goodbye(core);
+		break;
+	case REP_FRAME_ADMIT:
+		core->ack_due = true; /* known already */
+		break;
+	case REP_FRAME_SWITCHOVER:
+		if (!rep_core_fixed(core))
+			rep_roles_switchover(core, frame, now_ns);
+		break;
+	default:
+		break;
+	}
 }
 
 static void
@@ -109,39 +186,36 @@ receive(struct rep_core *core,
 	}
 	if (!rep_link_admits(core, frame, now_ns))
 		return;
-	bool primary = core->config.role == REP_PRIMARY;
 	core->stats.frames_taken++;
-	core->echo_due |= (header->flags & REP_FLAG_ECHO) != 0;
-	bool merging = core->merge_end != 0;
-	if (primary && !merging)
+	core->echo_due |= (header->flags & REP_FLAG_ECHO) != 0 && core->mode != REP_MODE_CANDIDATE;
+	if (is_source(core))
 		rep_window_acknowledge(core, header, now_ns);
 	else
 		core->known_position = sf_max64(core->known_position, header->position);
-	/* What the primary holds by now is lent no more: a late NAK must not find slots that have
-	 * been used again. */
-	if (!primary)
+	/* What a merging primary holds by now is lent no more: a late NAK must not find slots that
+	 * have been used again. */
+	if (!core->primary)
 		core->acked = sf_max64(core->acked, sf_min64(header->position, core->sent));
 
 	struct rep_nak nak;
 	switch (header->type) {
 	case REP_FRAME_DATA:
-		if (primary && !merging)
-			core->stats.dropped_wrong_role++;
-		else
+		if (is_sink(core))
 			rep_gather_data(core, frame, index, update);
+		else
+			core->stats.dropped_wrong_role++;
 		break;
 	case REP_FRAME_NAK:
 		memcpy(&nak, frame->body, sizeof(nak));
-		/* A standby lends what it holds to a primary that merges. */
-		rep_window_nak(core, &nak);
-		break;
-	case REP_FRAME_GOODBYE:
-		rep_link_goodbye(core);
+		/* Whoever waits lends what it holds to a primary that merges. */
+		if (rep_core_fixed(core) || is_source(core) || core->mode == REP_MODE_WAITING)
+			rep_window_nak(core, &nak);
 		break;
 	default:
+		receive_other(core, frame, now_ns);
 		break;
 	}
-	if (!primary)
+	if (!core->primary && is_sink(core) && core->merge_end == 0)
 		core->committed =
 			sf_max64(core->committed, sf_min64(header->committed, core->last_sequence));
 }
@@ -171,6 +245,16 @@ send_control(struct rep_core *core, struct rep_update *update, bool reads, uint6
 	}
 	if (!core->link_up)
 		return;
+	if (core->change_due_ns != 0 && now_ns >= core->change_due_ns) {
+		push(update, core->handing_over ? REP_FRAME_SWITCHOVER : REP_FRAME_ADMIT, 0);
+		core->change_due_ns = now_ns + rep_link_rto_ns(core);
+	}
+	/* Between roles there is nothing else to say than who one is. */
+	if (!rep_core_fixed(core) && !core->stream && !hello &&
+	    now_ns - core->last_hello_ns >= interval_ns) {
+		push(update, REP_FRAME_HELLO, 0);
+		core->last_hello_ns = now_ns;
+	}
 	bool answer = core->ack_due || core->echo_due;
 	/* DATA comes first in the list, and a standby acknowledges it at once: reads need no more.
 	 */
@@ -185,6 +269,56 @@ send_control(struct rep_core *core, struct rep_update *update, bool reads, uint6
 	core->ack_due = core->echo_due = false;
 }
 
+static void
+stream_step(struct rep_core *core, struct rep_update *update, uint64_t last_before, uint64_t now_ns)
+{
+	if (core->merge_end != 0) {
+		core->stats.entries_merged += core->last_sequence - last_before;
+		rep_merge_step(core, update, now_ns);
+	} else if (core->link_up && is_source(core)) {
+		rep_window_send(core, update, now_ns);
+	} else if (core->link_up && !core->primary) {
+		rep_window_lend(core, update);
+		if (!is_sink(core))
+			return;
+		rep_gather_naks(core, update, now_ns);
+		bool durable =
+			core->config.ack == REP_ACK_DURABLE || core->mode == REP_MODE_LEARNER;
+		core->ack_due |= rep_core_calls(core, core->passed_sequence, core->durable) ||
+				 (durable && core->durable > core->told_durable);
+	}
+}
+
+/* What may be answered. */
+static void commit(struct rep_core *core)
+{
+	uint64_t safe = 0;
+	if (!core->primary)
+		return;
+	if (!rep_core_fixed(core)) {
+		safe = rep_primary_safe(core);
+	} else if (core->mode == REP_MODE_PAIRED || CANARY(BLOCKED_COMMITS)) {
+		/* inv. 8, inv. 10: only what the standby of this epoch and life has. */
+		safe = core->acked;
+		if (core->config.ack == REP_ACK_DURABLE && !CANARY(ACK_BEFORE_DURABLE))
+			safe = sf_min64(safe, core->peer_durable);
+	}
+	/* inv. 3: a standby that came back with less does not undo what was committed. */
+	bool back = CANARY(COMMIT_MOVES_BACK) && core->mode == REP_MODE_PAIRED;
+	if (back || safe > core->committed)
+		core->committed = safe;
+}
+
+/* The frame number up to which reads are confirmed. */
+static uint64_t confirmed(const struct rep_core *core)
+{
+	if (CANARY(READ_WITHOUT_ECHO))
+		return core->frame_number + 1;
+	if (core->mode == REP_MODE_ALONE || core->mode == REP_MODE_ASYNC)
+		return UINT64_MAX; /* nobody else can have become primary (R13) */
+	return core->mode == REP_MODE_PAIRED ? core->confirmed_frame : 0;
+}
+
 void rep_core_step(struct rep_core *core, const struct rep_event *event, struct rep_update *update)
 {
 	uint64_t now_ns = event->now_ns;
@@ -192,11 +326,13 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	enum rep_reason reason_before = core->reason;
 	uint64_t last_before = core->last_sequence;
 	update->store_count = update->send_count = 0;
-	update->mode_changed = false;
+	update->mode_changed = update->persist = update->drop_answers = false;
+	update->ask.id = update->refill.number = update->stage = 0;
 	CHECK(event->submit_count <= rep_core_room(core));
 	CHECK(event->passed_sequence <= core->last_sequence);
 	core->passed_sequence = event->passed_sequence;
 	core->durable = event->durable;
+	core->staged = event->staged;
 	if (event->submit_count > 0)
 		rep_core_note(core, core->epoch, core->last_sequence + 1);
 	core->last_sequence += event->submit_count;
@@ -207,38 +343,22 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	} else if (core->mode != REP_MODE_HALTED) {
 		for (uint32_t i = 0; i < event->frame_count; i++)
 			receive(core, &event->frames[i], i, update, now_ns);
-		rep_link_judge(core, event->rx_drained, now_ns);
-		if (core->merge_end != 0) {
-			core->stats.entries_merged += core->last_sequence - last_before;
-			rep_merge_step(core, update, now_ns);
-		} else if (core->link_up && core->config.role == REP_PRIMARY) {
-			rep_window_send(core, update, now_ns);
-		} else if (core->link_up) {
-			rep_window_lend(core, update);
-			rep_gather_naks(core, update, now_ns);
-			core->ack_due |=
-				rep_core_calls(core, core->passed_sequence, core->durable) ||
-				(core->config.durable_acks && core->durable > core->told_durable);
-		}
+		rep_link_tick(core, now_ns);
+		if (rep_core_fixed(core))
+			rep_fixed_judge(core, event->rx_drained);
+		else
+			rep_roles_step(core, event, update, now_ns);
+		core->stage_wanted = 0;
+		stream_step(core, update, last_before, now_ns);
+		update->stage = core->stage_wanted;
 		send_control(core, update, event->reads, now_ns);
 	}
 
-	/* inv. 8, inv. 10: only what the standby of this epoch and life has, and only PAIRED. */
-	if (core->config.role == REP_PRIMARY &&
-	    (core->mode == REP_MODE_PAIRED || CANARY(BLOCKED_COMMITS))) {
-		uint64_t safe = core->acked;
-		if (core->config.durable_acks && !CANARY(ACK_BEFORE_DURABLE))
-			safe = sf_min64(safe, core->peer_durable);
-		/* inv. 3: a standby that came back with less does not undo what was committed. */
-		if (CANARY(COMMIT_MOVES_BACK) || safe > core->committed)
-			core->committed = safe;
-	}
+	commit(core);
 	update->append.first = last_before + 1;
 	update->append.count = core->last_sequence - last_before;
 	update->committed = core->committed;
-	update->confirmed_frame = CANARY(READ_WITHOUT_ECHO)	  ? core->frame_number + 1
-				  : core->mode == REP_MODE_PAIRED ? core->peer_heard_frame
-								  : 0;
+	update->confirmed_frame = confirmed(core);
 	update->mode_changed = core->mode != mode_before || core->reason != reason_before;
 }
 
@@ -250,11 +370,10 @@ uint64_t rep_core_deadline_ns(const struct rep_core *core)
 	if (core->reason == REP_REASON_MERGING && core->merge_end == 0)
 		return core->last_step_ns;
 	uint64_t due = rep_link_deadline_ns(core);
+	if (!rep_core_fixed(core))
+		due = sf_min64(due, rep_roles_deadline_ns(core));
 	due = sf_min64(
-		due,
-		core->config.role == REP_PRIMARY && core->merge_end == 0
-			? rep_window_deadline_ns(core)
-			: rep_gather_deadline_ns(core)
+		due, is_source(core) ? rep_window_deadline_ns(core) : rep_gather_deadline_ns(core)
 	);
 	return due;
 }
@@ -266,7 +385,7 @@ void rep_core_header(
 	struct rep_header *header
 )
 {
-	bool primary = core->config.role == REP_PRIMARY;
+	bool primary = core->primary;
 	uint64_t age_us = core->heard_frame == 0 ? 0 : (now_ns - core->heard_ns) / 1000;
 	uint64_t position = primary ? core->sent : core->last_sequence;
 	if (CANARY(ACK_BEFORE_RECEIPT) && !primary)
@@ -289,8 +408,12 @@ void rep_core_header(
 		.limit = core->passed_sequence + core->config.slots,
 		.flags = (uint8_t
 		)(send->flags | (core->link_up ? REP_FLAG_LINK_UP : 0) |
-		  (primary ? REP_FLAG_PRIMARY : 0)),
+		  (primary ? REP_FLAG_PRIMARY : 0) |
+		  (core->leaving && core->mode == REP_MODE_STANDBY ? REP_FLAG_LEAVING : 0)),
+		.mode = (uint8_t)core->mode,
 	};
+	if (CANARY(CANDIDATE_ACKS) && core->mode == REP_MODE_CANDIDATE)
+		header->mode = REP_MODE_STANDBY;
 	core->last_sent_ns = now_ns;
 	core->sent_ns[core->frame_number % REP_SENT_TIMES] = now_ns;
 	core->told_limit = header->limit;
@@ -301,10 +424,29 @@ void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 {
 	*hello = (struct rep_hello){
 		.last_sequence = core->last_sequence,
-		.arena_first = rep_core_oldest(core),
+		.arena_first = rep_core_fixed(core) ? rep_core_oldest(core) : 1,
 		.config_digest = core->config.config_digest,
 		.last_epoch = rep_core_last_epoch(core),
 		.refusal = core->refusal,
+		.record_mode = core->record.mode,
+		.pair = core->pair,
+	};
+	uint32_t count = (uint32_t)sf_min64(core->lineage_count, REP_HELLO_ORIGINS);
+	const struct rep_lineage *from = core->lineage + core->lineage_count - count;
+	for (uint32_t i = 0; i < count; i++)
+		hello->origins[i] = (struct rep_origin){
+			.epoch = from[i].epoch,
+			.first_sequence = from[i].first_sequence,
+		};
+	hello->origin_count = (uint8_t)count;
+}
+
+void rep_core_change(const struct rep_core *core, struct rep_change *change)
+{
+	*change = (struct rep_change){
+		.last_sequence = core->last_sequence,
+		.pair = core->pair,
+		.from_epoch = core->change_from,
 	};
 }
 
@@ -321,7 +463,16 @@ void rep_core_leave(struct rep_core *core, struct rep_update *update)
 	update->committed = core->committed;
 	update->confirmed_frame = 0;
 	update->mode_changed = true;
+	update->persist = update->drop_answers = false;
+	update->ask.id = update->refill.number = update->stage = 0;
 	if (core->link_up)
 		push(update, REP_FRAME_GOODBYE, 0);
+	if (!rep_core_fixed(core) && core->started && core->durable >= core->last_sequence &&
+	    !core->refill.wanted) {
+		core->record.clean = true;
+		core->record.final_sequence = core->last_sequence;
+		core->record.write_number++;
+		update->persist = true;
+	}
 	rep_core_halt(core, REP_REASON_PEER_LEFT);
 }

@@ -16,10 +16,13 @@
  * Loss is repaired by NAK (the standby names the gaps) and by a timer for a lost tail, with the
  * round-trip estimate of RFC 6298; acknowledgements are cumulative.
  *
- * In this version roles come from the configuration and never change: a primary that has lost its
- * standby is BLOCKED until the standby is back and level. A primary that restarted and holds less
- * than its standby first takes the rest over from it (the merge of roles.md): the newer history, by
- * the epoch of its last entry and then by length, is the one that is served (inv. 17).
+ * Roles (roles.c, moves.c) follow roles.md, R1 … R20. The core decides; the caller, and control
+ * behind it, is its servant for what is slow: role record, arbiter, disk. What it wants is in the
+ * update (persist, ask, refill, stage), what came of it in a later event, in any order and as late
+ * as it may be; nothing is taken for done before.
+ *
+ * With REP_POLICY_FIXED roles come from the configuration and never change (fixed.c): a primary
+ * that has lost its standby is BLOCKED until the standby is back and level.
  *
  * Limits: one owner (the sequencer's lcore). Sequences and frame numbers are u64 and never wrap.
  */
@@ -41,10 +44,16 @@
 enum rep_role { REP_PRIMARY, REP_STANDBY };
 
 enum rep_mode {
-	REP_MODE_STANDBY, /* of a standby, whether or not it hears the primary */
-	REP_MODE_PAIRED,  /* of a primary: commits what the standby acknowledges */
-	REP_MODE_BLOCKED, /* of a primary: sequences nothing, commits nothing */
-	REP_MODE_HALTED,  /* own state is in doubt: takes no part any more */
+	REP_MODE_STANDBY,   /* in sync, whether or not it hears the primary */
+	REP_MODE_PAIRED,    /* of a primary: commits what the standby acknowledges */
+	REP_MODE_BLOCKED,   /* of a primary: sequences nothing, commits nothing */
+	REP_MODE_HALTED,    /* own state is in doubt: takes no part any more */
+	REP_MODE_ALONE,	    /* of a primary: commits what its own disk holds */
+	REP_MODE_ASYNC,	    /* of a primary: commits what it has sequenced (ack = none) */
+	REP_MODE_WAITING,   /* without a role: looks for a primary, or for the right to be one */
+	REP_MODE_LEARNER,   /* is being sent what it misses; counts for nothing yet */
+	REP_MODE_CANDIDATE, /* has asked for the pair record to name it */
+	REP_MODES,
 };
 
 /* Why a primary is BLOCKED, or what a standby waits for. */
@@ -62,10 +71,26 @@ enum rep_reason {
 	REP_REASON_ROLE_CONFLICT,    /* both have the same role */
 	REP_REASON_CONFIG_MISMATCH,  /* settings that must be equal differ */
 	REP_REASON_EPOCH_MISMATCH,
-	REP_REASON_BAD_ENTRY,  /* an entry from the peer does not fit the session table */
-	REP_REASON_REPLAYING,  /* not started: the node's own log is being read */
-	REP_REASON_MERGING,    /* the standby holds more than we do: taking that over first */
-	REP_REASON_LOG_FAILED, /* a write or sync of the log failed */
+	REP_REASON_BAD_ENTRY,	   /* an entry from the peer does not fit the session table */
+	REP_REASON_REPLAYING,	   /* not started: the node's own log is being read */
+	REP_REASON_MERGING,	   /* the standby holds more than we do: taking that over first */
+	REP_REASON_LOG_FAILED,	   /* a write or sync of the log failed */
+	REP_REASON_NO_RECORD,	   /* blank, and there is no pair: `standfast init` */
+	REP_REASON_ARBITER_SILENT, /* the pair record has not been read */
+	REP_REASON_ARBITER_BACK,   /* the arbiter says less than it once said */
+	REP_REASON_WAIT_PRIMARY,   /* the pair record names the peer: only it may serve */
+	REP_REASON_WAIT_PEER,	   /* the peer may hold what was acknowledged and is not here */
+	REP_REASON_PEER_BLANK,	   /* it is here, but has lost everything */
+	REP_REASON_REFILLING,	   /* own state is rebuilt from the log, up to what is common */
+	REP_REASON_GOING_ALONE,	   /* the pair record is being changed */
+	REP_REASON_TAKING_OVER,
+	REP_REASON_BARRIER, /* log and role record are being made durable */
+	REP_REASON_ADMITTING,
+	REP_REASON_HANDING_OVER,
+	REP_REASON_FLAPPING, /* too many role changes within the hour */
+	REP_REASON_DEPOSED,  /* a newer epoch was seen */
+	REP_REASON_GAVE_UP,  /* so that the primary can take over what we hold */
+	REP_REASON_NO_RIGHT, /* the policy leaves this to the peer, or to the operator */
 	REP_REASONS,
 };
 const char *rep_reason_name(enum rep_reason reason);
@@ -74,7 +99,9 @@ const char *rep_reason_text(enum rep_reason reason);
 
 struct rep_core_config {
 	struct rep_link_identity link;
-	enum rep_role role;
+	enum rep_policy policy;
+	enum rep_ack ack;
+	enum rep_role role; /* only REP_POLICY_FIXED, as is epoch */
 	/* Primary: of this life, higher than of any before, its lowest bit the node id (inv. 5, 7).
 	 * Standby: the lowest that it would follow, 0 for any. */
 	uint32_t epoch;
@@ -85,8 +112,14 @@ struct rep_core_config {
 	uint64_t heartbeat_interval_ns;
 	uint32_t heartbeat_misses; /* detection window = interval x misses */
 	uint64_t retransmit_min_ns;
-	bool has_log;	   /* the pair comes back from its logs */
-	bool durable_acks; /* committed is what the standby's log holds, not only its memory */
+	bool has_log;	/* the pair comes back from its logs; always but with REP_POLICY_FIXED */
+	bool bootstrap; /* two blank nodes make a pair by themselves (R19) */
+	uint8_t preferred_primary;   /* of the two */
+	uint64_t takeover_delay_ns;  /* D: so much later than the primary the standby acts (R5) */
+	uint64_t hold_down_ns;	     /* no promotion so soon after an admission (R15) */
+	uint32_t max_moves_per_hour; /* of the pair record; 0: any number (R15) */
+	uint64_t ask_timeout_ns;     /* an arbiter that has not answered by then is asked again */
+	uint64_t record_fresh_ns;    /* how old what the arbiter said may be (R20) */
 };
 
 /* Counters; grow only. */
@@ -110,6 +143,15 @@ struct rep_stats {
 	uint64_t entries_merged; /* of the standby's, by a primary that held less */
 	uint64_t own_gaps;	 /* our loop was late: suspicion restarted (R14) */
 	uint64_t times_blocked;
+	uint64_t dropped_no_stream; /* entries, or an acknowledgement, that nobody waits for */
+	uint64_t asks;
+	uint64_t asks_unanswered;
+	uint64_t arbiter_went_back;
+	uint64_t moves; /* of the pair record, by this node */
+	uint64_t step_downs;
+	uint64_t refills;
+	uint64_t entries_cut;	 /* of the log, at refills; each is in quarantine */
+	uint64_t entries_forked; /* of them, committed: by consent of the operator only */
 };
 
 struct rep_range {
@@ -133,11 +175,72 @@ struct rep_history {
 	struct rep_lineage lineage[REP_MAX_LINEAGE]; /* rising */
 };
 
+/* What the peer says about itself, by its newest HELLO and the headers since. */
+struct rep_peer {
+	bool described; /* a HELLO of its present life has come */
+	uint8_t mode;	/* enum rep_mode */
+	bool leaving;
+	uint32_t epoch;
+	uint32_t hello_epoch; /* its epoch when it sent the HELLO */
+	struct rep_hello hello;
+};
+
+/* A change of the pair record that is under way. */
+enum rep_move_kind {
+	REP_MOVE_NONE,
+	REP_MOVE_GO_ALONE,
+	REP_MOVE_PROMOTE,
+	REP_MOVE_RESTART,
+	REP_MOVE_MERGE,
+	REP_MOVE_ADMIT,
+	REP_MOVE_BOOTSTRAP,
+	REP_MOVE_FORCE,
+	REP_MOVE_GIVE, /* the right to change it goes to the peer (N2, and hand-over in N1) */
+	REP_MOVE_TAKE, /* it has come from the peer */
+};
+enum rep_move_phase {
+	REP_PHASE_NONE,
+	REP_PHASE_ISSUED, /* until its outcome is known */
+	REP_PHASE_LOG,	  /* learned: the log is being made durable */
+	REP_PHASE_RECORD, /* and then the role record */
+};
+struct rep_move {
+	enum rep_move_kind kind;
+	enum rep_move_phase phase;
+	struct rep_pair from, to;
+};
+
+/* What the arbiter is asked: to read the pair record, or to change it. */
+struct rep_ask {
+	uint64_t id;   /* 0: nothing is asked */
+	bool exchange; /* compare with `from`, set to `to` */
+	struct rep_pair from, to;
+};
+enum rep_outcome {
+	REP_ANSWER_READ,    /* pair is the record; epoch 0: there is none */
+	REP_ANSWER_WON,	    /* pair is what was asked for */
+	REP_ANSWER_LOST,    /* pair is what stands there instead */
+	REP_ANSWER_UNKNOWN, /* no answer, or none that makes sense */
+};
+struct rep_answer {
+	uint64_t id;
+	enum rep_outcome outcome;
+	struct rep_pair pair;
+};
+
+enum rep_operation {
+	REP_OPERATION_NONE,
+	REP_OPERATION_SWITCHOVER, /* R16 */
+	REP_OPERATION_FORCE,	  /* R17: serve here, whatever the peer may hold */
+	REP_OPERATION_LEAVE,	  /* the node is to be stopped in good order */
+};
+
 struct rep_core {
 	struct rep_core_config config;
 	enum rep_mode mode;
 	enum rep_reason reason;
-	uint32_t epoch; /* a standby that holds nothing takes over the primary's */
+	bool primary;	/* BLOCKED, PAIRED, ALONE, ASYNC; with fixed roles always the same */
+	uint32_t epoch; /* that the node is in; without a role the highest it knows of */
 	struct rep_stats stats;
 
 	/* Own history. */
@@ -151,14 +254,53 @@ struct rep_core {
 	uint32_t lineage_count;
 	struct rep_lineage lineage[REP_MAX_LINEAGE]; /* of the entries held, rising */
 
-	/* Link session: both sides' lives are known and the histories fit. */
+	/* Roles. */
+	struct rep_peer peer;
+	struct rep_pair pair;	  /* record, as last known; epoch 0: not known */
+	struct rep_record record; /* as it is, or shall be, on the disk */
+	uint64_t persisted;	  /* write number of it that is durable */
+	bool persist_due;
+	struct rep_move move;
+	struct rep_ask ask;
+	uint64_t ask_ns; /* when it was sent */
+	uint64_t ask_count;
+	bool ask_due;
+	bool read_wanted;
+	bool read_first; /* a move's outcome is not known: look, before it is asked for again */
+	uint32_t change_from; /* the epoch before, in ADMIT and SWITCHOVER */
+	uint64_t next_ask_ns; /* not before */
+	uint64_t read_ns;     /* when the question was sent whose answer `pair` is; 0: never */
+	uint64_t suspect_ns;  /* since when the peer counts as lost; 0: it does not */
+	uint64_t role_ns;     /* when this mode was entered */
+	uint64_t admitted_ns;
+	struct rep_pair admission; /* LEARNER: becomes STANDBY by it once that is durable */
+	bool draining;		   /* ALONE: takes nothing any more, to admit or hand over */
+	bool handing_over;
+	bool leaving;
+	bool forced; /* the operator's word: FORCE as soon as it is possible */
+	bool drop_answers_due;
+	uint64_t change_due_ns; /* ADMIT or SWITCHOVER is told again then; 0: not */
+	struct {
+		bool wanted;
+		uint64_t keep; /* the history ends there */
+	} refill;
+	bool refill_due;
+	uint64_t refill_number; /* told in the update, and with the refill's end */
+	uint64_t stage_wanted;	/* first entry that is to be fetched from the log; 0: none */
+	struct rep_range staged;
+	uint64_t move_times[32]; /* of the newest changes of the pair record seen, a ring */
+	uint32_t move_time_count;
+
+	/* Link session: both sides' lives are known, and with fixed roles the histories fit. */
 	bool link_up;
+	bool stream; /* entries flow: from us as primary, to us as LEARNER or STANDBY */
 	bool peer_left;
 	uint64_t peer_incarnation; /* highest seen */
 	uint64_t frame_number;	   /* last used */
 	uint64_t heard_frame;
 	uint64_t heard_ns;
 	uint64_t peer_heard_frame; /* highest own frame that the peer heard in this link session */
+	uint64_t confirmed_frame;  /* the same, as a standby of this epoch: reads rely on it */
 	uint64_t echo_ns;	   /* when that last rose */
 	uint64_t last_sent_ns;
 	uint64_t last_hello_ns;
@@ -206,6 +348,7 @@ struct rep_store {
 struct rep_send {
 	enum rep_frame_type type;
 	uint8_t flags;
+	bool staged;		/* DATA: from what was fetched out of the log, not from the arena */
 	struct rep_range range; /* DATA: entries to encode, in as many frames as the MTU asks for;
 				 * NAK: what is missing */
 };
@@ -218,7 +361,12 @@ struct rep_event {
 	bool rx_drained;	  /* no frame waits in the receive queue any more */
 	bool reads;		  /* a read came with this poll: it wants an echo at once */
 	uint64_t passed_sequence; /* every local consumer is past these slots; never falls */
-	uint64_t durable;
+	uint64_t durable;	  /* of the own log */
+	uint64_t persisted;	  /* newest write number of the role record that is durable */
+	const struct rep_answer *answer; /* of the arbiter; NULL: none */
+	enum rep_operation operation;
+	struct rep_range staged; /* entries of the own log that lie ready to be sent; they stay
+				  * until others are wanted */
 };
 
 struct rep_update {
@@ -228,6 +376,16 @@ struct rep_update {
 	uint64_t committed;
 	uint64_t confirmed_frame; /* reads that noted at most this frame number may be answered */
 	bool mode_changed;
+	bool persist;	   /* core->record is to be written and synced */
+	bool drop_answers; /* held answers are another's to give now: drop them (R10) */
+	struct rep_ask ask;
+	struct {
+		uint64_t number; /* of the refill; 0: none. Everything else waits: end the log
+				  * durably with `keep`, what is beyond goes to quarantine; rebuild
+				  * the state up to there, then rep_core_refilled */
+		uint64_t keep;
+	} refill;
+	uint64_t stage; /* fetch entries of the own log from here on; 0: nothing */
 	struct rep_store store[REP_MAX_STORES];
 	struct rep_send send[REP_MAX_SENDS];
 };
@@ -242,6 +400,18 @@ void rep_core_init(
 /* START. config.epoch of a primary must be higher than history->epoch (inv. 7): it is raised to the
  * next of the node's own otherwise. */
 void rep_core_start(struct rep_core *core, const struct rep_history *history, uint64_t now_ns);
+/* The same with a role record that rep_record_boot has made ready and that is durable. Required
+ * unless roles are fixed. */
+void rep_core_start_with(
+	struct rep_core *core,
+	const struct rep_history *history,
+	const struct rep_record *record,
+	uint64_t now_ns
+);
+/* The end of a refill: what the node holds now. number: the update's. */
+void rep_core_refilled(
+	struct rep_core *core, uint64_t number, const struct rep_history *history, uint64_t now_ns
+);
 /* What the core holds now, as for a start. */
 void rep_core_history(const struct rep_core *core, struct rep_history *history);
 /* A new epoch at the end of a lineage; of the oldest, more than REP_MAX_LINEAGE are forgotten. */
@@ -259,12 +429,19 @@ static inline void rep_core_note(struct rep_core *core, uint32_t epoch, uint64_t
 		rep_core_begin_epoch(core, epoch, sequence);
 }
 
-/* Sequences that a SUBMIT may take right now: 0 while not PAIRED. */
+/* Sequences that a SUBMIT may take right now: 0 while not serving. */
 uint32_t rep_core_room(const struct rep_core *core);
 /* True when a request may be sequenced or a read executed, room or not. */
 static inline bool rep_core_serves(const struct rep_core *core)
 {
-	return core->mode == REP_MODE_PAIRED;
+	return core->mode == REP_MODE_PAIRED || core->mode == REP_MODE_ALONE ||
+	       core->mode == REP_MODE_ASYNC;
+}
+/* Must every write of the log be synced at once, whatever the configuration says? */
+static inline bool rep_core_wants_sync(const struct rep_core *core)
+{
+	return core->config.policy != REP_POLICY_FIXED && core->mode != REP_MODE_PAIRED &&
+	       core->mode != REP_MODE_STANDBY;
 }
 /* A read that arrives now is answered when confirmed_frame has reached this number. */
 static inline uint64_t rep_core_read_frame(const struct rep_core *core)
@@ -282,10 +459,11 @@ static inline bool
 rep_core_calls(const struct rep_core *core, uint64_t passed_sequence, uint64_t durable)
 {
 	uint64_t slots = core->config.slots;
-	bool tells = core->config.role == REP_STANDBY && core->link_up;
+	bool tells = !core->primary && core->link_up;
+	bool waits = core->config.ack == REP_ACK_DURABLE || core->mode == REP_MODE_ALONE ||
+		     core->mode == REP_MODE_LEARNER || core->move.phase == REP_PHASE_LOG;
 	uint64_t known = tells ? core->told_limit : core->passed_sequence + slots;
-	return passed_sequence + slots - known >= slots / 8 ||
-	       (core->config.durable_acks && durable > core->durable);
+	return passed_sequence + slots - known >= slots / 8 || (waits && durable > core->durable);
 }
 
 /* Fills a header for the next frame and counts it; body, sizes and CRC are still to come. */
@@ -295,7 +473,8 @@ void rep_core_header(
 	uint64_t now_ns,
 	struct rep_header *header
 );
-/* Body of a HELLO. */
+/* Bodies of HELLO, and of ADMIT and SWITCHOVER. */
+void rep_core_change(const struct rep_core *core, struct rep_change *change);
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello);
 
 /* The caller found that an entry of the peer does not fit: stop taking part. It must then not carry

@@ -37,6 +37,10 @@ const char *rep_frame_type_name(enum rep_frame_type type)
 		return "NAK";
 	case REP_FRAME_GOODBYE:
 		return "GOODBYE";
+	case REP_FRAME_ADMIT:
+		return "ADMIT";
+	case REP_FRAME_SWITCHOVER:
+		return "SWITCHOVER";
 	}
 	return "unknown";
 }
@@ -110,6 +114,10 @@ static enum rep_frame_fault check_body(const struct rep_header *header, uint32_t
 		break;
 	case REP_FRAME_NAK:
 		wanted = sizeof(struct rep_nak);
+		break;
+	case REP_FRAME_ADMIT:
+	case REP_FRAME_SWITCHOVER:
+		wanted = sizeof(struct rep_change);
 		break;
 	case REP_FRAME_STALE:
 	case REP_FRAME_ACK:

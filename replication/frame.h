@@ -15,11 +15,12 @@
 
 #include "config/check.h"
 #include "replication/entry.h"
+#include "replication/record.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REP_FRAME_VERSION 1
+#define REP_FRAME_VERSION 2
 #define REP_ETHERTYPE 0x88b5
 #define REP_FRAME_HEADER_BYTES 96
 
@@ -31,11 +32,15 @@ enum rep_frame_type {
 	REP_FRAME_HEARTBEAT = 5,
 	REP_FRAME_NAK = 6,
 	REP_FRAME_GOODBYE = 7,
+	REP_FRAME_ADMIT = 8,	  /* the standby counts from this epoch on */
+	REP_FRAME_SWITCHOVER = 9, /* the standby is asked to take over */
 };
 
 #define REP_FLAG_ECHO 0x01    /* the sender wants an answer at once (reads wait for it) */
 #define REP_FLAG_LINK_UP 0x02 /* the sender takes the link session as established */
 #define REP_FLAG_PRIMARY 0x04 /* the sender is configured or elected primary */
+#define REP_FLAG_LEAVING \
+	0x08 /* a standby that is about to leave: go alone, it still acknowledges */
 
 struct rep_header {
 	uint8_t version;
@@ -58,22 +63,44 @@ struct rep_header {
 	uint64_t durable;   /* of the source's log */
 	uint64_t limit;	    /* last sequence the source has room for now */
 	uint8_t flags;
-	uint8_t reserved[7]; /* 0 */
+	uint8_t mode;	     /* of the source: enum rep_mode */
+	uint8_t reserved[6]; /* 0 */
 } __attribute__((packed, aligned(2)));
 STATIC_CHECK(sizeof(struct rep_header) == REP_FRAME_HEADER_BYTES, "frame header");
 STATIC_CHECK(offsetof(struct rep_header, crc) == 52, "frame header");
 STATIC_CHECK(offsetof(struct rep_header, position) == 56, "frame header");
 
+/* Where an epoch begins in a history. */
+struct rep_origin {
+	uint32_t epoch;
+	uint32_t reserved;
+	uint64_t first_sequence;
+};
+
 /* Body of HELLO: who am I, and what history do I hold? */
+#define REP_HELLO_ORIGINS 16
 struct rep_hello {
 	uint64_t last_sequence; /* 0: none held */
 	uint64_t arena_first;	/* from here on I can send what you miss */
 	uint64_t config_digest;
 	uint32_t last_epoch; /* of my newest entry */
 	uint8_t refusal;     /* enum rep_reason: why I do not take your history; 0: I do */
-	uint8_t reserved[3];
+	uint8_t record_mode; /* enum rep_record_mode of my role record */
+	uint8_t origin_count;
+	uint8_t reserved;
+	struct rep_pair pair;			      /* record, as I know it; epoch 0: I do not */
+	struct rep_origin origins[REP_HELLO_ORIGINS]; /* the newest of my history, rising */
 };
-STATIC_CHECK(sizeof(struct rep_hello) == 32, "HELLO body");
+STATIC_CHECK(sizeof(struct rep_hello) == 40 + 16 * REP_HELLO_ORIGINS, "HELLO body");
+
+/* Body of ADMIT and SWITCHOVER: the pair record that holds, and the primary's last entry. */
+struct rep_change {
+	uint64_t last_sequence;
+	struct rep_pair pair;
+	uint32_t from_epoch; /* that the record held before */
+	uint32_t reserved;
+};
+STATIC_CHECK(sizeof(struct rep_change) == 24, "ADMIT body");
 
 /* Body of NAK: the entries that the standby misses. */
 struct rep_nak {

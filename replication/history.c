@@ -26,27 +26,68 @@ void rep_core_begin_epoch(struct rep_core *core, uint32_t epoch, uint64_t first_
 	rep_lineage_add(core->lineage, &core->lineage_count, epoch, first_sequence);
 }
 
-void rep_core_start(struct rep_core *core, const struct rep_history *history, uint64_t now_ns)
+static void hold(struct rep_core *core, const struct rep_history *history, uint64_t now_ns)
 {
-	CHECK(!core->started && history->lineage_count <= REP_MAX_LINEAGE);
-	core->started = true;
+	CHECK(history->lineage_count <= REP_MAX_LINEAGE);
 	core->last_sequence = core->highest = core->nak_mark = history->last_sequence;
+	core->known_position = history->last_sequence;
 	core->arena_first = sf_max64(history->arena_first, 1);
+	core->arena_top = 0;
 	core->passed_sequence = 0;
+	core->durable = 0;
 	core->lineage_count = history->lineage_count;
 	memcpy(core->lineage, history->lineage, sizeof(core->lineage));
+	core->heard_ns = core->echo_ns = core->last_step_ns = now_ns;
+}
+
+void rep_core_start(struct rep_core *core, const struct rep_history *history, uint64_t now_ns)
+{
+	CHECK(!core->started);
+	core->started = true;
+	hold(core, history, now_ns);
 	/* inv. 7: never again in an epoch of an earlier life; its lowest bit names the author. */
-	if (core->config.role == REP_PRIMARY) {
+	if (rep_core_fixed(core) && core->config.role == REP_PRIMARY) {
 		if (core->epoch <= history->epoch)
 			core->epoch = ((history->epoch | 1) + 1) | core->config.link.node;
 	} else {
 		core->epoch = (uint32_t)sf_max64(core->epoch, history->epoch);
 	}
-	core->heard_ns = core->echo_ns = core->last_step_ns = now_ns;
 	core->last_sent_ns = core->last_hello_ns = now_ns;
 	core->last_stale_ns = now_ns;
 	core->hello_due = true;
 	rep_core_set_mode(core, core->mode, REP_REASON_START);
+}
+
+void rep_core_start_with(
+	struct rep_core *core,
+	const struct rep_history *history,
+	const struct rep_record *record,
+	uint64_t now_ns
+)
+{
+	CHECK(!rep_core_fixed(core));
+	core->record = *record;
+	core->persisted = record->write_number;
+	core->pair = record->pair;
+	core->epoch = (uint32_t)sf_max64(record->epoch, record->pair.epoch);
+	core->committed = sf_min64(record->committed, history->last_sequence);
+	rep_core_start(core, history, now_ns);
+	core->role_ns = now_ns;
+}
+
+void rep_core_refilled(
+	struct rep_core *core, uint64_t number, const struct rep_history *history, uint64_t now_ns
+)
+{
+	if (!core->refill.wanted || number != core->refill_number)
+		return;
+	core->refill.wanted = false;
+	core->stats.entries_cut += core->last_sequence - history->last_sequence;
+	hold(core, history, now_ns);
+	core->committed = sf_min64(core->committed, history->last_sequence);
+	memset(core->held, 0, rep_core_memory_bytes(&core->config));
+	rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_START);
+	core->hello_due = true;
 }
 
 void rep_core_history(const struct rep_core *core, struct rep_history *history)
@@ -77,18 +118,39 @@ bool rep_history_peer_is_newer(const struct rep_core *core, const struct rep_hel
 	return hello->last_sequence > core->last_sequence;
 }
 
-/* Does our history hold (epoch, sequence)? */
-static bool holds(const struct rep_core *core, uint32_t epoch, uint64_t sequence)
+static uint64_t last_of(const struct rep_core *core, uint32_t i)
+{
+	bool newest = i + 1 == core->lineage_count;
+	return newest ? core->last_sequence : core->lineage[i + 1].first_sequence - 1;
+}
+
+bool rep_history_holds(const struct rep_core *core, uint32_t epoch, uint64_t sequence)
 {
 	for (uint32_t i = 0; i < core->lineage_count; i++) {
-		if (core->lineage[i].epoch != epoch)
-			continue;
-		bool newest = i + 1 == core->lineage_count;
-		uint64_t last =
-			newest ? core->last_sequence : core->lineage[i + 1].first_sequence - 1;
-		return sequence >= core->lineage[i].first_sequence && sequence <= last;
+		if (core->lineage[i].epoch == epoch)
+			return sequence >= core->lineage[i].first_sequence &&
+			       sequence <= last_of(core, i);
 	}
 	return false;
+}
+
+uint64_t rep_history_common(const struct rep_core *core, const struct rep_hello *hello)
+{
+	for (uint32_t i = core->lineage_count; i-- > 0;) {
+		for (uint32_t k = hello->origin_count; k-- > 0;) {
+			const struct rep_origin *theirs = &hello->origins[k];
+			if (theirs->epoch != core->lineage[i].epoch)
+				continue;
+			/* The author gave it one beginning; anything else is no kin of ours. */
+			if (theirs->first_sequence != core->lineage[i].first_sequence)
+				return 0;
+			uint64_t last = k + 1 == hello->origin_count
+						? hello->last_sequence
+						: hello->origins[k + 1].first_sequence - 1;
+			return sf_min64(last, last_of(core, i));
+		}
+	}
+	return 0;
 }
 
 enum rep_reason rep_history_judge(const struct rep_core *core, const struct rep_hello *hello)
@@ -100,7 +162,8 @@ enum rep_reason rep_history_judge(const struct rep_core *core, const struct rep_
 			return REP_REASON_HISTORY_GONE;
 		return REP_REASON_NONE;
 	}
-	if (hello->last_sequence > 0 && !holds(core, hello->last_epoch, hello->last_sequence))
+	if (hello->last_sequence > 0 &&
+	    !rep_history_holds(core, hello->last_epoch, hello->last_sequence))
 		return REP_REASON_OTHER_HISTORY;
 	if (hello->last_sequence + 1 < rep_core_oldest(core))
 		return REP_REASON_HISTORY_GONE;
@@ -114,7 +177,9 @@ void rep_merge_begin(struct rep_core *core, uint64_t end, uint64_t now_ns)
 	core->merge_end = CANARY(MERGE_SKIPS_ONE) ? end - 1 : end;
 	core->known_position = core->merge_end;
 	core->nak_due_ns = now_ns; /* asked for at once */
-	rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_MERGING);
+	rep_core_set_mode(
+		core, rep_core_fixed(core) ? REP_MODE_BLOCKED : core->mode, REP_REASON_MERGING
+	);
 	if (core->last_sequence >= core->merge_end)
 		core->merge_end = 0;
 }

@@ -1,31 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "replication/core_parts.h"
 
+static bool is_primary(enum rep_mode mode)
+{
+	return mode == REP_MODE_PAIRED || mode == REP_MODE_BLOCKED || mode == REP_MODE_ALONE ||
+	       mode == REP_MODE_ASYNC;
+}
+
 void rep_core_set_mode(struct rep_core *core, enum rep_mode mode, enum rep_reason reason)
 {
 	if (core->mode == REP_MODE_HALTED)
 		return;
 	if (mode == REP_MODE_BLOCKED && core->mode == REP_MODE_PAIRED)
 		core->stats.times_blocked++;
+	if (mode != core->mode && !rep_core_fixed(core)) {
+		core->role_ns = core->last_step_ns;
+		core->hello_due = true;
+	}
 	core->mode = mode;
 	core->reason = reason;
+	if (!rep_core_fixed(core))
+		core->primary = is_primary(mode);
 }
 
-/* A primary is BLOCKED for it, a standby merely waits. */
-static void wait_for(struct rep_core *core, enum rep_reason reason)
+void rep_link_drop(struct rep_core *core)
 {
-	bool primary = core->config.role == REP_PRIMARY;
-	rep_core_set_mode(core, primary ? REP_MODE_BLOCKED : REP_MODE_STANDBY, reason);
-}
-
-static void drop_link(struct rep_core *core, enum rep_reason reason)
-{
-	core->link_up = false;
+	core->link_up = core->stream = false;
 	core->resend_count = 0;
 	core->merge_end = 0;
 	core->nak_due_ns = 0;
 	core->hole_named = false;
-	wait_for(core, reason);
 }
 
 uint64_t rep_link_window_ns(const struct rep_core *core)
@@ -72,6 +76,9 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 	if (header->frame_number > core->heard_frame) {
 		core->heard_frame = header->frame_number;
 		core->heard_ns = now_ns;
+		core->peer.mode = header->mode;
+		core->peer.epoch = header->epoch;
+		core->peer.leaving = header->flags & REP_FLAG_LEAVING;
 	}
 	if (header->destination_incarnation == core->config.incarnation &&
 	    header->heard_frame > core->peer_heard_frame &&
@@ -80,6 +87,12 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 		core->echo_ns = now_ns;
 		take_sample(core, header, now_ns);
 	}
+	/* R13: only whoever could have promoted itself and has not confirms that nobody did. */
+	bool counts = rep_core_fixed(core) ||
+		      (header->mode == REP_MODE_STANDBY && header->epoch == core->epoch);
+	if (counts && header->destination_incarnation == core->config.incarnation &&
+	    header->heard_frame <= core->frame_number)
+		core->confirmed_frame = sf_max64(core->confirmed_frame, header->heard_frame);
 }
 
 /* A life of the peer that was not known before: its frames start over, and so does the link. */
@@ -89,73 +102,45 @@ static void meet(struct rep_core *core, uint64_t incarnation)
 	core->peer_incarnation = incarnation;
 	core->peer_left = false;
 	core->heard_frame = 0;
-	core->peer_heard_frame = 0;
-	drop_link(core, again ? REP_REASON_PEER_RESTARTED : REP_REASON_START);
+	core->peer_heard_frame = core->confirmed_frame = 0;
+	core->peer = (struct rep_peer){0};
+	rep_link_drop(core);
+	if (rep_core_fixed(core))
+		rep_fixed_wait(core, again ? REP_REASON_PEER_RESTARTED : REP_REASON_START);
 }
 
-static enum rep_reason
-judge_hello(struct rep_core *core, const struct rep_header *header, const struct rep_hello *hello)
+static void describe(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
 {
-	bool primary = core->config.role == REP_PRIMARY;
-	bool peer_is_primary = header->flags & REP_FLAG_PRIMARY;
-	core->refusal = REP_REASON_NONE;
-	if (peer_is_primary == primary)
-		return REP_REASON_ROLE_CONFLICT;
-	if (hello->config_digest != core->config.config_digest)
-		return REP_REASON_CONFIG_MISMATCH;
-	/* A standby that acknowledged entries of this life and now holds nothing has lost its disk,
-	 * or has none: that is for people to look at, also when we could send it everything. */
-	if (primary && !core->config.has_log && hello->last_sequence == 0 && core->acked_ever > 0 &&
-	    !CANARY(EMPTY_STANDBY_TAKEN))
-		return REP_REASON_PEER_LOST_MEMORY;
-	core->refusal = rep_history_judge(core, hello);
-	if (core->refusal != REP_REASON_NONE)
-		return core->refusal;
-	if (hello->refusal != REP_REASON_NONE && hello->refusal < REP_REASONS)
-		return hello->refusal;
-	/* The primary's epoch is the newer one, and a standby whose history fits takes it over. */
-	if (primary)
-		return header->epoch == core->epoch  ? REP_REASON_NONE
-		       : header->epoch < core->epoch ? REP_REASON_START
-						     : REP_REASON_EPOCH_MISMATCH;
-	return header->epoch < core->epoch ? REP_REASON_EPOCH_MISMATCH : REP_REASON_NONE;
-}
-
-/* Both lives are known and the histories fit. */
-static void
-link_up(struct rep_core *core,
-	const struct rep_header *header,
-	const struct rep_hello *hello,
-	uint64_t now_ns)
-{
-	uint64_t common = sf_min64(hello->last_sequence, core->last_sequence);
-	core->link_up = true;
-	core->heard_ns = now_ns;
-	core->echo_ns = now_ns;
-	core->hello_due = true;
-	core->peer_limit = header->limit;
-	core->peer_durable = header->durable;
-	if (core->config.role == REP_PRIMARY) {
-		rep_window_restart(core, common, now_ns);
-		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_CATCHING_UP);
-		if (rep_history_peer_is_newer(core, hello) && !CANARY(LONGER_STANDBY_IGNORED)) {
-			rep_gather_restart(core);
-			rep_merge_begin(core, hello->last_sequence, now_ns);
-		}
+	const struct rep_header *header = frame->header;
+	struct rep_hello hello;
+	memcpy(&hello, frame->body, sizeof(hello));
+	if (header->epoch > core->epoch)
+		rep_roles_higher_epoch(core, frame);
+	bool known = header->destination_incarnation == core->config.incarnation;
+	if (!(header->flags & REP_FLAG_LINK_UP) || header->epoch < core->epoch)
+		core->hello_due = true;
+	if (hello.config_digest != core->config.config_digest) {
+		core->refusal = REP_REASON_CONFIG_MISMATCH;
 		return;
 	}
-	/* What a primary that holds less may ask for. */
-	core->acked = common;
-	core->sent = core->last_sequence;
-	core->known_position = sf_max64(core->last_sequence, hello->last_sequence);
-	rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
+	core->refusal = REP_REASON_NONE;
+	if (hello.origin_count > REP_HELLO_ORIGINS)
+		return;
+	core->peer.described = true;
+	core->peer.hello_epoch = header->epoch;
+	core->peer.hello = hello;
+	if (known && !core->link_up) {
+		core->link_up = true;
+		core->heard_ns = core->echo_ns = now_ns;
+		core->hello_due = true;
+	}
+	if (core->link_up)
+		rep_roles_described(core, now_ns);
 }
 
 void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
 {
 	const struct rep_header *header = frame->header;
-	struct rep_hello hello;
-	memcpy(&hello, frame->body, sizeof(hello));
 
 	/* Lives only rise, so a late HELLO of an earlier life cannot bring that life back. */
 	if (header->source_incarnation < core->peer_incarnation ||
@@ -166,29 +151,29 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 	if (header->source_incarnation > core->peer_incarnation)
 		meet(core, header->source_incarnation);
 	core->stats.frames_taken++;
+	bool fresh = header->frame_number > core->heard_frame;
 	note_heard(core, header, now_ns);
-	enum rep_reason fault = judge_hello(core, header, &hello);
-	/* Answered at once while that brings the link nearer: two nodes that do not fit, but know
-	 * each other by now, greet once each interval. */
-	bool known = header->destination_incarnation == core->config.incarnation;
-	if (!(header->flags & REP_FLAG_LINK_UP) && (fault == REP_REASON_NONE || !known))
-		core->hello_due = true;
-	if (fault != REP_REASON_NONE) {
-		/* A HELLO from before the link came up may arrive late; an established link
-		 * stands on fresher facts than its history. */
-		if (!core->link_up)
-			wait_for(core, fault);
-		return;
+	if (rep_core_fixed(core))
+		rep_fixed_hello(core, frame, now_ns);
+	else if (fresh)
+		describe(core, frame, now_ns);
+}
+
+/* R1: a lower epoch is told so. */
+static bool epoch_fits(struct rep_core *core, const struct rep_frame *frame)
+{
+	const struct rep_header *header = frame->header;
+	if (header->epoch == core->epoch || CANARY(STALE_EPOCH_ACCEPTED))
+		return true;
+	if (header->epoch < core->epoch) {
+		core->stats.dropped_epoch_stale++;
+		core->stale_due |= header->type != REP_FRAME_STALE;
+	} else {
+		core->stats.dropped_epoch_higher++;
+		if (!rep_core_fixed(core))
+			rep_roles_higher_epoch(core, frame);
 	}
-	if (core->config.role == REP_STANDBY && core->epoch != header->epoch) {
-		/* What waits beyond a gap is an earlier author's: it may never have been told to
-		 * anybody. */
-		if (!CANARY(HELD_OF_OTHER_LIFE))
-			rep_gather_restart(core);
-		core->epoch = header->epoch;
-	}
-	if (!core->link_up && header->destination_incarnation == core->config.incarnation)
-		link_up(core, header, &hello, now_ns);
+	return false;
 }
 
 bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
@@ -202,29 +187,27 @@ bool rep_link_admits(struct rep_core *core, const struct rep_frame *frame, uint6
 			core->hello_due = true;
 		return false;
 	}
-	if (header->epoch != core->epoch && !CANARY(STALE_EPOCH_ACCEPTED)) {
-		/* R1: a lower epoch is told so. A higher one cannot be while roles are fixed. */
-		if (header->epoch < core->epoch) {
-			core->stats.dropped_epoch_stale++;
-			core->stale_due |= header->type != REP_FRAME_STALE;
-		} else {
-			core->stats.dropped_epoch_higher++;
-		}
+	/* Who is heard is one thing, whether what it says counts another. */
+	if (!rep_core_fixed(core))
+		note_heard(core, header, now_ns);
+	if (!epoch_fits(core, frame))
 		return false;
-	}
 	if (!core->link_up) {
 		core->stats.dropped_no_link++;
 		core->hello_due = true;
 		return false;
 	}
-	note_heard(core, header, now_ns);
+	if (rep_core_fixed(core))
+		note_heard(core, header, now_ns);
 	return true;
 }
 
 void rep_link_goodbye(struct rep_core *core)
 {
 	core->peer_left = true;
-	drop_link(core, REP_REASON_PEER_LEFT);
+	rep_link_drop(core);
+	if (rep_core_fixed(core))
+		rep_fixed_wait(core, REP_REASON_PEER_LEFT);
 }
 
 uint64_t rep_link_rto_ns(const struct rep_core *core)
@@ -235,12 +218,12 @@ uint64_t rep_link_rto_ns(const struct rep_core *core)
 	return sf_max64(core->config.retransmit_min_ns, rto_ns);
 }
 
-void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
+void rep_link_tick(struct rep_core *core, uint64_t now_ns)
 {
-	uint64_t window_ns = rep_link_window_ns(core);
 	/* R14: whoever was away itself first blames itself. That speaks for a peer that was there
 	 * before, not for one that is lost already: it has to be heard again. */
-	bool lost = core->reason == REP_REASON_PEER_SILENT || core->reason == REP_REASON_PEER_DEAF;
+	bool lost = core->suspect_ns != 0 || core->reason == REP_REASON_PEER_SILENT ||
+		    core->reason == REP_REASON_PEER_DEAF;
 	if (now_ns - core->last_step_ns > own_gap_ns(core)) {
 		core->stats.own_gaps++;
 		if (!lost) {
@@ -249,38 +232,6 @@ void rep_link_judge(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 		}
 	}
 	core->last_step_ns = now_ns;
-	if (!core->link_up)
-		return;
-
-	bool silent = now_ns - core->heard_ns > window_ns;
-	bool deaf = now_ns - core->echo_ns > window_ns;
-	if (core->config.role == REP_STANDBY) {
-		if (!silent)
-			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
-		else if (rx_drained)
-			rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_PEER_SILENT);
-		return;
-	}
-	/* A peer that died was last heard a little after its last echo: that is not deafness. */
-	bool mute = now_ns - core->heard_ns > window_ns / 2;
-	if (silent || deaf) {
-		/* A primary judges both directions (R4), once the queue is drained. */
-		if (rx_drained)
-			rep_core_set_mode(
-				core,
-				REP_MODE_BLOCKED,
-				mute ? REP_REASON_PEER_SILENT : REP_REASON_PEER_DEAF
-			);
-	} else if (core->merge_end != 0) {
-		rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_MERGING);
-	} else if (core->mode == REP_MODE_BLOCKED) {
-		bool level = core->acked == core->last_sequence;
-		rep_core_set_mode(
-			core,
-			level ? REP_MODE_PAIRED : REP_MODE_BLOCKED,
-			level ? REP_REASON_NONE : REP_REASON_CATCHING_UP
-		);
-	}
 }
 
 uint64_t rep_link_deadline_ns(const struct rep_core *core)
@@ -294,8 +245,9 @@ uint64_t rep_link_deadline_ns(const struct rep_core *core)
 		return sf_min64(due, core->last_hello_ns + interval_ns);
 	due = sf_min64(due, core->last_sent_ns + interval_ns);
 	/* The moment at which the peer starts to count as lost, when that is still to come. */
-	uint64_t suspect = core->heard_ns + rep_link_window_ns(core) + 1;
-	if (core->config.role == REP_PRIMARY)
+	uint64_t delay_ns = core->primary ? 0 : core->config.takeover_delay_ns;
+	uint64_t suspect = core->heard_ns + rep_link_window_ns(core) + delay_ns + 1;
+	if (core->primary)
 		suspect = sf_min64(suspect, core->echo_ns + rep_link_window_ns(core) + 1);
 	return suspect > core->last_step_ns ? sf_min64(due, suspect) : due;
 }
@@ -303,6 +255,6 @@ uint64_t rep_link_deadline_ns(const struct rep_core *core)
 bool rep_core_peer_reachable(const struct rep_core *core, uint64_t now_ns)
 {
 	/* Silent is also who was heard within the window, but hears nobody any more himself. */
-	return core->link_up && core->reason != REP_REASON_PEER_SILENT &&
+	return core->link_up && core->reason != REP_REASON_PEER_SILENT && core->suspect_ns == 0 &&
 	       now_ns - core->heard_ns <= rep_link_window_ns(core);
 }

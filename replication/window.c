@@ -19,6 +19,11 @@ void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
 
 void rep_window_acknowledge(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
 {
+	bool follows = header->mode == REP_MODE_STANDBY || header->mode == REP_MODE_LEARNER;
+	if (!rep_core_fixed(core) && !follows) {
+		core->stats.dropped_no_stream++;
+		return;
+	}
 	if (header->position > core->sent) {
 		core->stats.dropped_bad_ack++;
 		return;
@@ -62,12 +67,27 @@ void rep_window_nak(struct rep_core *core, const struct rep_nak *nak)
 			(struct rep_range){.first = first, .count = count};
 }
 
-static void push_data(struct rep_update *update, uint64_t first, uint64_t count)
+static void push_data(struct rep_update *update, uint64_t first, uint64_t count, bool staged)
 {
 	update->send[update->send_count++] = (struct rep_send){
 		.type = REP_FRAME_DATA,
+		.staged = staged,
 		.range = {.first = first, .count = count},
 	};
+}
+
+/* How many of these entries stand in one place that they can be sent from: the arena, or what was
+ * fetched out of the log. Where the first is in neither, it is asked for. */
+static uint64_t sendable(struct rep_core *core, uint64_t first, uint64_t count, bool *staged)
+{
+	const struct rep_range *there = &core->staged;
+	*staged = first < rep_core_oldest(core);
+	if (!*staged || rep_core_fixed(core))
+		return count;
+	if (first >= there->first && first - there->first < there->count)
+		return sf_min64(count, there->first + there->count - first);
+	core->stage_wanted = first;
+	return 0;
 }
 
 /* Leaves room in the list for the frames that are not DATA. */
@@ -87,11 +107,14 @@ static void send_resends(struct rep_core *core, struct rep_update *update, uint6
 			range.count -= done;
 		}
 		uint64_t take = has_room(update) ? sf_min64(range.count, *budget) : 0;
+		bool staged = false;
+		if (take > 0)
+			take = sendable(core, range.first, take, &staged);
 		if (take > 0) {
 			if (CANARY(RETRANSMIT_SKIPS_ONE) && take > 1)
-				push_data(update, range.first + 1, take - 1);
+				push_data(update, range.first + 1, take - 1, staged);
 			else if (!CANARY(RETRANSMIT_SKIPS_ONE))
-				push_data(update, range.first, take);
+				push_data(update, range.first, take, staged);
 			core->stats.entries_resent += take;
 			*budget -= take;
 			range.first += take;
@@ -127,13 +150,21 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 	}
 	send_resends(core, update, &budget);
 
+	/* A learner holds no slot: what it misses may have left the arena meanwhile. */
+	bool staged;
+	if (core->mode != REP_MODE_PAIRED && core->acked < core->sent &&
+	    sendable(core, core->acked + 1, 1, &staged) == 0)
+		core->sent = core->acked;
 	uint64_t end = sf_min64(core->last_sequence, core->peer_limit);
 	if (core->sent < end && has_room(update)) {
 		/* What a poll brought goes out whole; a backlog goes in bounded pieces. */
 		uint64_t count = sf_min64(end - core->sent, REP_CHUNK_ENTRIES);
+		count = sendable(core, core->sent + 1, count, &staged);
+		if (count == 0)
+			return;
 		if (core->acked == core->sent)
 			core->progress_ns = now_ns;
-		push_data(update, core->sent + 1, count);
+		push_data(update, core->sent + 1, count, staged);
 		core->stats.entries_sent += count;
 		core->sent += count;
 	}
@@ -150,7 +181,10 @@ uint64_t rep_window_deadline_ns(const struct rep_core *core)
 {
 	if (!core->link_up)
 		return UINT64_MAX;
-	if (core->resend_count > 0 || core->sent < sf_min64(core->last_sequence, core->peer_limit))
+	/* What is being fetched from the log comes as an event. */
+	bool more = core->resend_count > 0 ||
+		    core->sent < sf_min64(core->last_sequence, core->peer_limit);
+	if (more && core->stage_wanted == 0)
 		return core->last_step_ns;
 	return core->acked < core->sent ? tail_due_ns(core) : UINT64_MAX;
 }

@@ -66,7 +66,7 @@ void sim_node_start(struct sim *sim, uint32_t id)
 		.heartbeat_interval_ns = plan->interval_ns,
 		.heartbeat_misses = plan->misses,
 		.retransmit_min_ns = plan->retransmit_min_ns,
-		.durable_acks = plan->durable_acks,
+		.ack = plan->durable_acks ? REP_ACK_DURABLE : REP_ACK_RECEIVED,
 		.has_log = plan->log,
 	};
 	struct rep_session_limits limits = {

@@ -186,7 +186,7 @@ static void
 durable_acknowledgements_when_the_standby_has_not_synced_then_nothing_is_committed(void **state)
 {
 	struct pair *pair = pair_new();
-	pair->nodes[PAIR_P].config.durable_acks = pair->nodes[PAIR_S].config.durable_acks = true;
+	pair->nodes[PAIR_P].config.ack = pair->nodes[PAIR_S].config.ack = REP_ACK_DURABLE;
 	pair->nodes[PAIR_P].config.has_log = pair->nodes[PAIR_S].config.has_log = true;
 	pair_boot(pair, PAIR_P);
 	pair_boot(pair, PAIR_S);

@@ -525,12 +525,12 @@ static void link_frames_when_forged_or_broken_then_counted_by_reason(void **stat
 	} while (0)
 	LINK(c->drop_foreign_ethertype, REP_FRAME_ACK, 0, w.ether[13] = 0xb6);
 	LINK(c->drop_foreign_mac, REP_FRAME_ACK, 0, w.ether[5] ^= 1);
-	LINK(c->drop_bad_version, REP_FRAME_ACK, 0, w.header.version = 2);
+	LINK(c->drop_bad_version, REP_FRAME_ACK, 0, w.header.version = 1);
 	LINK(c->drop_other_cluster, REP_FRAME_ACK, 0, w.header.cluster_tag++);
 	LINK(c->drop_bad_type, 0, 0, );
 	LINK(c->drop_bad_type, 99, 0, );
 	LINK(c->drop_bad_body, REP_FRAME_ACK, 1, );
-	LINK(c->drop_bad_body, REP_FRAME_HELLO, 31, );
+	LINK(c->drop_bad_body, REP_FRAME_HELLO, sizeof(struct rep_hello) - 1, );
 	LINK(c->drop_bad_body, REP_FRAME_NAK, 17, );
 	LINK(c->drop_bad_body, REP_FRAME_ACK, 0, w.header.frame_number = 0);
 	LINK(c->drop_bad_body, REP_FRAME_ACK, 0, w.header.source_incarnation = 0);
@@ -542,7 +542,7 @@ static void link_frames_when_forged_or_broken_then_counted_by_reason(void **stat
 	assert_int_equal(pair_sequencer(pair, 0)->own_id_seen, 0);
 	LINK(stats->dropped_other_life, REP_FRAME_ACK, 0, w.header.source_incarnation--);
 	LINK(stats->dropped_other_life, REP_FRAME_ACK, 0, w.header.destination_incarnation++);
-	LINK(stats->dropped_other_life, REP_FRAME_HELLO, 32, w.header.source_incarnation--);
+	LINK(stats->dropped_other_life, REP_FRAME_HELLO, sizeof(struct rep_hello), w.header.source_incarnation--);
 	LINK(stats->dropped_epoch_stale, REP_FRAME_ACK, 0, w.header.epoch--);
 	LINK(stats->dropped_epoch_higher, REP_FRAME_ACK, 0, w.header.epoch++);
 	LINK(stats->dropped_epoch_higher, REP_FRAME_STALE, 0, w.header.epoch++);
@@ -653,7 +653,7 @@ static void own_id_when_heard_before_any_peer_then_the_main_thread_is_told(void 
 	forge(pair, 0, REP_FRAME_HELLO, &w);
 	w.header.source = 0;
 	w.header.source_incarnation = 4711;
-	shoot(pair, 0, &w, 32);
+	shoot(pair, 0, &w, sizeof(struct rep_hello));
 	assert_int_equal(pair_sequencer(pair, 0)->own_id_seen, 4711);
 	assert_int_equal(pair_sequencer(pair, 1)->own_id_seen, 0);
 	pair_end(pair);
