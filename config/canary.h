@@ -24,6 +24,7 @@
 	X(ACK_BEFORE_DURABLE, "ack-before-durable")         \
 	X(ROOM_WITHOUT_PEER, "room-without-peer")           \
 	X(AMNESIA_FORGOTTEN, "amnesia-forgotten")           \
+	X(LEARNER_COUNTS, "learner-counts")                 \
 	X(ADMIT_EARLY, "admit-early")                       \
 	X(ADMIT_AT_ANY_LENGTH, "admit-at-any-length")       \
 	X(NO_BARRIER, "no-barrier")                         \

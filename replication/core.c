@@ -61,6 +61,22 @@ static const char *const reason_names[REP_REASONS][2] = {
 		{"no_right", "the policy leaves this change to the peer or to the operator"},
 };
 
+const char *rep_mode_name(enum rep_mode mode)
+{
+	static const char *const names[REP_MODES] = {
+		"standby",
+		"paired",
+		"blocked",
+		"halted",
+		"alone",
+		"async",
+		"waiting",
+		"learner",
+		"candidate",
+	};
+	return mode < REP_MODES ? names[mode] : "unknown";
+}
+
 const char *rep_reason_name(enum rep_reason reason)
 {
 	return reason < REP_REASONS ? reason_names[reason][0] : "unknown";
@@ -101,13 +117,15 @@ void rep_core_init(
 }
 
 /* Without a standby that counts, a slot is free when the own consumers, the journal among them, are
- * past it; a follower of an asynchronous pair bounds what can be lost (R18). */
+ * past it. The follower of an asynchronous pair bounds what can be lost (R18), unless it is being
+ * sent what has left the arena. */
 static uint32_t room_alone(const struct rep_core *core)
 {
 	uint64_t floor = core->passed_sequence;
 	if (core->draining)
 		return 0;
-	if (core->mode == REP_MODE_ASYNC && core->stream)
+	bool near = core->last_sequence - core->acked <= core->config.slots;
+	if (core->mode == REP_MODE_ASYNC && core->stream && near)
 		floor = sf_min64(floor, core->acked);
 	return (uint32_t)(core->config.slots - (core->last_sequence - floor));
 }
@@ -344,6 +362,8 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 		for (uint32_t i = 0; i < event->frame_count; i++)
 			receive(core, &event->frames[i], i, update, now_ns);
 		rep_link_tick(core, now_ns);
+		core->noted = core->mode != REP_MODE_WAITING ||
+			      core->last_sequence == last_before + event->submit_count;
 		if (rep_core_fixed(core))
 			rep_fixed_judge(core, event->rx_drained);
 		else
@@ -366,15 +386,17 @@ uint64_t rep_core_deadline_ns(const struct rep_core *core)
 {
 	if (core->mode == REP_MODE_HALTED || !core->started)
 		return UINT64_MAX;
-	/* Merged, and not yet judged level. */
-	if (core->reason == REP_REASON_MERGING && core->merge_end == 0)
+	/* Something was added, and not yet looked at. */
+	bool judged = rep_core_fixed(core) ? core->reason != REP_REASON_MERGING : core->noted;
+	if (!judged && core->merge_end == 0)
 		return core->last_step_ns;
 	uint64_t due = rep_link_deadline_ns(core);
 	if (!rep_core_fixed(core))
 		due = sf_min64(due, rep_roles_deadline_ns(core));
-	due = sf_min64(
-		due, is_source(core) ? rep_window_deadline_ns(core) : rep_gather_deadline_ns(core)
-	);
+	if (is_source(core))
+		due = sf_min64(due, rep_window_deadline_ns(core));
+	else if (is_sink(core))
+		due = sf_min64(due, rep_gather_deadline_ns(core));
 	return due;
 }
 
@@ -444,7 +466,7 @@ void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 void rep_core_change(const struct rep_core *core, struct rep_change *change)
 {
 	*change = (struct rep_change){
-		.last_sequence = core->last_sequence,
+		.last_sequence = core->change_last,
 		.pair = core->pair,
 		.from_epoch = core->change_from,
 	};

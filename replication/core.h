@@ -56,6 +56,8 @@ enum rep_mode {
 	REP_MODES,
 };
 
+const char *rep_mode_name(enum rep_mode mode);
+
 /* Why a primary is BLOCKED, or what a standby waits for. */
 enum rep_reason {
 	REP_REASON_NONE,
@@ -177,11 +179,13 @@ struct rep_history {
 
 /* What the peer says about itself, by its newest HELLO and the headers since. */
 struct rep_peer {
-	bool described; /* a HELLO of its present life has come */
+	bool described; /* a HELLO of its present life, mode and epoch has come */
 	uint8_t mode;	/* enum rep_mode */
 	bool leaving;
 	uint32_t epoch;
-	uint32_t hello_epoch; /* its epoch when it sent the HELLO */
+	uint8_t hello_mode;   /* when it sent the HELLO: what it says holds for no other */
+	uint32_t hello_epoch; /* the same */
+	uint64_t hello_ns;    /* when it came */
 	struct rep_hello hello;
 };
 
@@ -268,6 +272,9 @@ struct rep_core {
 	bool read_wanted;
 	bool read_first; /* a move's outcome is not known: look, before it is asked for again */
 	uint32_t change_from; /* the epoch before, in ADMIT and SWITCHOVER */
+	uint64_t change_last; /* and the last entry */
+	bool noted;	      /* the lineage covers all entries held */
+	uint64_t led_ns;      /* LEARNER: when a frame of its epoch was last heard */
 	uint64_t next_ask_ns; /* not before */
 	uint64_t read_ns;     /* when the question was sent whose answer `pair` is; 0: never */
 	uint64_t suspect_ns;  /* since when the peer counts as lost; 0: it does not */
@@ -313,6 +320,7 @@ struct rep_core {
 
 	/* Primary. */
 	uint64_t sent; /* last sequence put on the wire in this link session */
+	uint64_t sent_most; /* the highest that `sent` was: to a learner it may go back */
 	uint64_t acked;
 	uint64_t acked_ever;
 	uint64_t peer_durable;

@@ -78,6 +78,8 @@ static void note_heard(struct rep_core *core, const struct rep_header *header, u
 		core->heard_ns = now_ns;
 		core->peer.mode = header->mode;
 		core->peer.epoch = header->epoch;
+		core->peer.described &= header->mode == core->peer.hello_mode &&
+					header->epoch == core->peer.hello_epoch;
 		core->peer.leaving = header->flags & REP_FLAG_LEAVING;
 	}
 	if (header->destination_incarnation == core->config.incarnation &&
@@ -117,7 +119,9 @@ static void describe(struct rep_core *core, const struct rep_frame *frame, uint6
 	if (header->epoch > core->epoch)
 		rep_roles_higher_epoch(core, frame);
 	bool known = header->destination_incarnation == core->config.incarnation;
-	if (!(header->flags & REP_FLAG_LINK_UP) || header->epoch < core->epoch)
+	/* A source greets while it has no stream; who follows it tells it where it stands. */
+	bool follows = core->stream && !core->primary;
+	if (!(header->flags & REP_FLAG_LINK_UP) || header->epoch < core->epoch || follows)
 		core->hello_due = true;
 	if (hello.config_digest != core->config.config_digest) {
 		core->refusal = REP_REASON_CONFIG_MISMATCH;
@@ -127,7 +131,9 @@ static void describe(struct rep_core *core, const struct rep_frame *frame, uint6
 	if (hello.origin_count > REP_HELLO_ORIGINS)
 		return;
 	core->peer.described = true;
+	core->peer.hello_mode = header->mode;
 	core->peer.hello_epoch = header->epoch;
+	core->peer.hello_ns = now_ns;
 	core->peer.hello = hello;
 	if (known && !core->link_up) {
 		core->link_up = true;

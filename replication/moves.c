@@ -127,6 +127,7 @@ static void learned(struct rep_core *core, uint64_t now_ns)
 	case REP_MOVE_ADMIT:
 		core->epoch = move->to.epoch;
 		core->change_from = move->from.epoch;
+		core->change_last = core->last_sequence;
 		rep_move_write(core, REP_RECORD_PAIRED, core->epoch, false);
 		move->phase = REP_PHASE_RECORD;
 		break;

@@ -104,6 +104,7 @@ static void paired_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 	if (lost) {
 		core->suspect_ns = now_ns;
 		core->draining = core->handing_over = false;
+		core->change_due_ns = 0;
 		rep_core_set_mode(core, REP_MODE_BLOCKED, reason_of_loss(core));
 		return;
 	}
@@ -124,6 +125,7 @@ static void paired_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 	uint8_t other = rep_core_other(core);
 	rep_core_set_mode(core, REP_MODE_BLOCKED, REP_REASON_HANDING_OVER);
 	core->change_from = core->epoch;
+	core->change_last = core->last_sequence;
 	core->change_due_ns = now_ns;
 	if (core->config.policy != REP_POLICY_PRIMARY_CONTINUES)
 		return;
@@ -154,7 +156,7 @@ static void blocked_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 		}
 		if (standby_here(core) && !unheard(core) && now_ns - core->role_ns <= patience_ns)
 			return;
-		core->handing_over = false;
+		core->handing_over = core->draining = false;
 		core->change_due_ns = 0;
 		core->suspect_ns = now_ns;
 	}
@@ -182,11 +184,11 @@ static void blocked_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 /* R9, the part before the record is asked for. */
 static void alone_step(struct rep_core *core, uint64_t now_ns)
 {
-	bool here = core->stream && rep_roles_peer_here(core) && !unheard(core) &&
-		    core->peer.mode == REP_MODE_LEARNER && core->peer.epoch == core->epoch;
+	bool learns = core->stream && core->link_up && !core->peer_left &&
+		      core->peer.mode == REP_MODE_LEARNER && core->peer.epoch == core->epoch;
+	bool here = learns && !unheard(core);
 	if (!here) {
-		core->stream = core->stream && rep_roles_peer_here(core) &&
-			       core->peer.mode == REP_MODE_LEARNER;
+		core->stream = learns;
 		core->draining = false;
 		return;
 	}

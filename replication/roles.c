@@ -46,6 +46,11 @@ void rep_roles_higher_epoch(struct rep_core *core, const struct rep_frame *frame
 {
 	const struct rep_header *header = frame->header;
 	struct rep_change change;
+	/* The peer has read of a move of ours, whose answer has not come yet. */
+	if (core->move.phase == REP_PHASE_ISSUED && header->epoch == core->move.to.epoch) {
+		core->read_first = true;
+		return;
+	}
 	if (core->mode == REP_MODE_LEARNER) {
 		if (header->type == REP_FRAME_ADMIT && core->admission.epoch == 0) {
 			memcpy(&change, frame->body, sizeof(change));
@@ -58,11 +63,13 @@ void rep_roles_higher_epoch(struct rep_core *core, const struct rep_frame *frame
 			if (fits || CANARY(ADMIT_AT_ANY_LENGTH))
 				core->admission = change.pair;
 		}
-		/* Whom we learn from has counted us in; ADMIT will be told again. */
-		if (header->mode == REP_MODE_PAIRED && core->stream)
+		/* Whom we learn from counts us in, or is about to; ADMIT will be told again. */
+		if ((header->mode == REP_MODE_PAIRED || header->mode == REP_MODE_BLOCKED) &&
+		    core->stream)
 			return;
 		rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_DEPOSED);
 		core->stream = false;
+		core->admission.epoch = 0;
 	} else if (core->mode != REP_MODE_WAITING) {
 		rep_roles_step_down(core, REP_REASON_DEPOSED);
 	}
@@ -75,7 +82,9 @@ void rep_roles_described(struct rep_core *core, uint64_t now_ns)
 {
 	const struct rep_pair *pair = &core->peer.hello.pair;
 	uint8_t me = core->config.link.node;
-	if (core->config.policy != REP_POLICY_ARBITER && pair->epoch > core->pair.epoch) {
+	/* A learner hears of it by ADMIT. */
+	if (core->config.policy != REP_POLICY_ARBITER && pair->epoch > core->pair.epoch &&
+	    core->mode != REP_MODE_LEARNER) {
 		/* The right to change the record has been given to us; or this is how it stands. */
 		if (pair->holder == me && core->move.phase == REP_PHASE_NONE)
 			rep_move_begin(core, REP_MOVE_TAKE, *pair, now_ns);
@@ -88,8 +97,12 @@ void rep_roles_described(struct rep_core *core, uint64_t now_ns)
 		core->acked =
 			sf_min64(core->last_sequence, rep_history_common(core, &core->peer.hello));
 	}
-	if (core->primary && core->peer.mode == REP_MODE_LEARNER &&
-	    core->peer.hello_epoch == core->epoch && !core->stream)
+	if (!core->primary)
+		return;
+	bool follows = core->peer.mode == REP_MODE_LEARNER || core->peer.mode == REP_MODE_STANDBY;
+	if (!follows)
+		core->stream = false;
+	else if (core->peer.hello_epoch == core->epoch && !core->stream)
 		rep_primary_take_learner(core, now_ns);
 }
 
@@ -127,9 +140,10 @@ static void refill(struct rep_core *core, uint64_t keep)
 static bool cut_to_common(struct rep_core *core)
 {
 	uint64_t common = rep_history_common(core, &core->peer.hello);
-	/* Only by consent of the operator there can be two (R17, N3). */
+	/* Only by consent of the operator there can be two (R17, R18, N3). */
 	bool forked = core->peer.hello_epoch >= core->record.epoch + FORCED_EPOCHS / 2 ||
-		      core->config.policy == REP_POLICY_SPLIT_ALLOWED;
+		      core->config.policy == REP_POLICY_SPLIT_ALLOWED ||
+		      core->config.ack == REP_ACK_NONE;
 	if (core->last_sequence == common || CANARY(STATE_SURVIVES))
 		return true;
 	if (common < core->committed && !forked) {
@@ -155,6 +169,7 @@ static void follow(struct rep_core *core)
 		return;
 	core->stream = true;
 	core->epoch = core->peer.hello_epoch;
+	core->led_ns = core->last_step_ns;
 	rep_gather_restart(core);
 	rep_core_set_mode(core, REP_MODE_LEARNER, REP_REASON_CATCHING_UP);
 }
@@ -163,7 +178,7 @@ static bool peer_serves(const struct rep_core *core)
 {
 	return (peer_is(core, REP_MODE_ALONE) || peer_is(core, REP_MODE_ASYNC)) &&
 	       core->peer.epoch >= core->epoch && core->peer.epoch >= core->pair.epoch &&
-	       core->peer.hello_epoch == core->peer.epoch;
+	       core->peer.hello_ns >= core->role_ns; /* it knows of all that it sent us before */
 }
 
 /* True when nothing of the peer's is missing any more and the log is durable. */
@@ -301,8 +316,10 @@ static void decide(struct rep_core *core, uint64_t now_ns)
 		core->merge_end = 0;
 		return;
 	}
-	/* A wiped disk has no say in what was acknowledged; before the first epoch nothing was. */
-	bool first = core->pair.epoch <= 3 && core->last_sequence == 0;
+	/* A wiped disk has no say in what was acknowledged. But the pair may just be coming into
+	 * being: whoever never was in any epoch has been named by its own unlearned moves only. */
+	bool first = core->record.epoch == 0 && core->last_sequence == 0 &&
+		     core->pair.in_sync == rep_core_bit(me);
 	if (peer_blank(core) && !first) {
 		core->reason = REP_REASON_PEER_BLANK;
 		return;
@@ -313,12 +330,15 @@ static void decide(struct rep_core *core, uint64_t now_ns)
 
 static void waiting_step(struct rep_core *core, uint64_t now_ns)
 {
-	if (core->refill.wanted || core->move.phase != REP_PHASE_NONE)
+	/* Histories are compared when nothing has just been added to ours. */
+	if (core->refill.wanted || core->move.phase != REP_PHASE_NONE || !core->noted)
 		return;
 	if (core->refusal == REP_REASON_CONFIG_MISMATCH) {
 		core->reason = REP_REASON_CONFIG_MISMATCH;
 		return;
 	}
+	if (core->leaving)
+		return;
 	if (peer_serves(core) && !core->forced) {
 		follow(core);
 		return;
@@ -355,10 +375,13 @@ static void learner_step(struct rep_core *core)
 		rep_core_set_mode(core, REP_MODE_STANDBY, REP_REASON_NONE);
 		return;
 	}
-	bool led = rep_roles_peer_here(core) && core->stream &&
-		   (core->peer.epoch == core->epoch || core->peer.mode == REP_MODE_PAIRED) &&
-		   core->peer.mode != REP_MODE_WAITING && core->peer.mode != REP_MODE_CANDIDATE;
-	if (led)
+	if (core->peer.epoch == core->epoch)
+		core->led_ns = core->last_step_ns;
+	bool lasts = core->last_step_ns - core->led_ns <= 2 * rep_link_window_ns(core);
+	bool heard = core->link_up && !core->peer_left &&
+		     !rep_link_silent(core, rep_link_window_ns(core));
+	if (heard && lasts && core->stream && core->peer.mode != REP_MODE_WAITING &&
+	    core->peer.mode != REP_MODE_CANDIDATE)
 		return;
 	core->stream = false;
 	rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_PEER_SILENT);

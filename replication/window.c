@@ -11,7 +11,7 @@ void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
 	/* A standby that restarted may hold less than it acknowledged in its former life. */
 	core->acked = from;
 	core->acked_ever = sf_max64(core->acked_ever, core->acked);
-	core->sent = core->acked;
+	core->sent = core->sent_most = core->acked;
 	core->resend_count = 0;
 	core->tail_backoff = 0;
 	core->progress_ns = now_ns;
@@ -19,12 +19,15 @@ void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
 
 void rep_window_acknowledge(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
 {
-	bool follows = header->mode == REP_MODE_STANDBY || header->mode == REP_MODE_LEARNER;
+	/* Once the record counts on it, it counts only when it knows (inv. 13). */
+	bool learns = header->mode == REP_MODE_LEARNER &&
+		      (core->pair.in_sync != REP_BOTH_IN_SYNC || CANARY(LEARNER_COUNTS));
+	bool follows = header->mode == REP_MODE_STANDBY || learns;
 	if (!rep_core_fixed(core) && !follows) {
 		core->stats.dropped_no_stream++;
 		return;
 	}
-	if (header->position > core->sent) {
+	if (header->position > core->sent_most) {
 		core->stats.dropped_bad_ack++;
 		return;
 	}
@@ -37,6 +40,7 @@ void rep_window_acknowledge(struct rep_core *core, const struct rep_header *head
 	if (header->position <= core->acked)
 		return;
 	core->acked = header->position;
+	core->sent = sf_max64(core->sent, core->acked);
 	core->acked_ever = sf_max64(core->acked_ever, core->acked);
 	core->progress_ns = now_ns;
 	core->tail_backoff = 0;
@@ -86,7 +90,8 @@ static uint64_t sendable(struct rep_core *core, uint64_t first, uint64_t count, 
 		return count;
 	if (first >= there->first && first - there->first < there->count)
 		return sf_min64(count, there->first + there->count - first);
-	core->stage_wanted = first;
+	if (core->stage_wanted == 0 || first < core->stage_wanted)
+		core->stage_wanted = first;
 	return 0;
 }
 
@@ -167,6 +172,7 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 		push_data(update, core->sent + 1, count, staged);
 		core->stats.entries_sent += count;
 		core->sent += count;
+		core->sent_most = sf_max64(core->sent_most, core->sent);
 	}
 }
 

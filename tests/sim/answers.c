@@ -6,14 +6,16 @@
 #include "config/bytes.h"
 #include "tests/sim/sim.h"
 
-static void check_forgotten(struct sim *sim, const struct sim_message *answer)
+static void
+check_forgotten(struct sim *sim, const struct sim_node *node, const struct sim_message *answer)
 {
-	const struct sim_fact *session = sim_session_of(&sim->ledger, answer->client_id);
-	if (session == NULL || !session->session_open)
+	const struct sim_view *view = &sim->ledger.views[node->id];
+	uint64_t session = sim_session_of(sim, view, answer->client_id);
+	if (session == 0 || !view->session_open[session])
 		return;
 	SIM_REQUIRE(
 		sim,
-		answer->kind == SIM_UPDATE && answer->request_seq < session->session_first,
+		answer->kind == SIM_UPDATE && answer->request_seq < view->session_first[session],
 		"client %lx request %lu: FORGOTTEN, but it was not",
 		answer->client_id,
 		answer->request_seq
@@ -22,10 +24,12 @@ static void check_forgotten(struct sim *sim, const struct sim_message *answer)
 
 static void check_opened(struct sim *sim, struct sim_node *node, const struct sim_message *answer)
 {
-	const struct sim_fact *session = sim_session_of(&sim->ledger, answer->client_id);
+	const struct sim_view *view = &sim->ledger.views[node->id];
+	uint64_t session = sim_session_of(sim, view, answer->client_id);
 	SIM_REQUIRE(
 		sim,
-		session != NULL && session->request_seq == answer->request_seq,
+		session != 0 &&
+			sim_fact_of(sim, view->log[session])->request_seq == answer->request_seq,
 		"SessionOpened names %lx, which is not of this nonce",
 		answer->client_id
 	);
@@ -53,14 +57,22 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 	}
 	SIM_REQUIRE(
 		sim,
-		node->id == 0 && node->core.mode == REP_MODE_PAIRED,
-		"node %u: answers %u while not PAIRED (inv. 10)",
+		rep_core_serves(&node->core),
+		"node %u: answers %u while it may not (inv. 10)",
 		node->id,
 		answer->status
 	);
+	SIM_REQUIRE(
+		sim,
+		node->epoch_seen <= node->core.epoch,
+		"node %u: answers in epoch %u though it has heard of %u (inv. 15)",
+		node->id,
+		node->core.epoch,
+		node->epoch_seen
+	);
 	if (answer->status == CLI_FORGOTTEN) {
 		sim_count(sim, SIM_COUNT_FORGOTTEN);
-		check_forgotten(sim, answer);
+		check_forgotten(sim, node, answer);
 		return;
 	}
 	if (answer->status != CLI_OK && answer->status != CLI_REJECTED) {
@@ -75,13 +87,13 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 		return;
 	SIM_REQUIRE(
 		sim,
-		answer->sequence >= 1 && answer->sequence <= sim->ledger.count &&
+		answer->sequence >= 1 && answer->sequence <= node->history_count &&
 			answer->sequence <= node->committed_before,
 		"answer names entry %lu, committed is %lu (inv. 8)",
 		answer->sequence,
 		node->committed_before
 	);
-	struct sim_fact *fact = &sim->ledger.facts[answer->sequence];
+	struct sim_fact *fact = sim_fact_of(sim, node->log[answer->sequence]);
 	SIM_REQUIRE(
 		sim,
 		fact->client_id == answer->client_id && fact->request_seq == answer->request_seq,
@@ -105,8 +117,8 @@ void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_m
 	fact->answered |= !answer->repeat;
 	sim_count(sim, answer->repeat ? SIM_COUNT_REPEATS : SIM_COUNT_UPDATES);
 	if (answer->status == CLI_OK) {
-		struct sim_asset *asset = &sim->ledger.assets[fact->asset_id - SIM_ASSET_BASE];
-		asset->acked_version = sf_max64(asset->acked_version, fact->version);
+		uint64_t *acked = &sim->ledger.acked_version[fact->asset_id - SIM_ASSET_BASE];
+		*acked = sf_max64(*acked, fact->version);
 	}
 }
 
@@ -129,7 +141,7 @@ void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_ite
 		last_update,
 		node->committed_before
 	);
-	const struct sim_fact *fact = &sim->ledger.facts[last_update];
+	const struct sim_fact *fact = sim_fact_of(sim, node->log[last_update]);
 	bool right = last_update == 0 ? item->asset_version == 0 && sf_load64(item->payload) == 0
 				      : fact->asset_id == item->asset_id &&
 						fact->version == item->asset_version &&
@@ -137,29 +149,34 @@ void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_ite
 	SIM_REQUIRE(sim, right, "read of asset %lu: value that was never there", item->asset_id);
 	SIM_REQUIRE(
 		sim,
-		item->asset_version >= item->floor_version,
+		item->asset_version >= item->floor_version || sim->plan.ack == REP_ACK_NONE ||
+			sim->plan.policy == REP_POLICY_SPLIT_ALLOWED,
 		"read of asset %lu: version %lu, but %lu was acknowledged before (inv. 28)",
 		item->asset_id,
 		item->asset_version,
 		item->floor_version
 	);
+	const struct sim_node *other = &sim->nodes[1 - node->id];
 	SIM_REQUIRE(
 		sim,
-		sim->nodes[1].frame_heard >= item->sent_frame,
-		"read answered, but the standby heard frame %lu only, not %lu (inv. 28)",
-		sim->nodes[1].frame_heard,
+		node->core.mode != REP_MODE_PAIRED || other->standby_heard >= item->sent_frame,
+		"node %u: read answered, but as its standby the other heard frame %lu only, not "
+		"%lu (inv. 28)",
+		node->id,
+		other->standby_heard,
 		item->sent_frame
 	);
 }
 
-void sim_check_unanswered(struct sim *sim, const struct sim_item *item)
+void sim_check_unanswered(struct sim *sim, const struct sim_node *node, const struct sim_item *item)
 {
-	const struct sim_fact *session = sim_session_of(&sim->ledger, item->client_id);
+	const struct sim_view *view = &sim->ledger.views[node->id];
+	uint64_t session = sim_session_of(sim, view, item->client_id);
 	sim_count(sim, SIM_COUNT_GONE);
 	SIM_REQUIRE(
 		sim,
-		session != NULL &&
-			(!session->session_open || item->request_seq < session->session_first),
+		session != 0 && (!view->session_open[session] ||
+				 item->request_seq < view->session_first[session]),
 		"client %lx request %lu: its answer is gone too early (inv. 20)",
 		item->client_id,
 		item->request_seq

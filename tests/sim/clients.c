@@ -43,13 +43,15 @@ void sim_clients_start(struct sim *sim)
 		client->random = sim_stream(sim->seed, 200 + c);
 		client->finished = 0;
 		client->final_done = false;
+		client->target = 0;
+		client->epoch = 0;
 		forget_session(client);
 		uint64_t start_ns = sim_below(&client->random, sim->plan.interval_ns * 2);
 		sim_schedule(sim, start_ns, SIM_EVENT_CLIENT, c, 0);
 	}
 }
 
-/* Mostly the primary; who does not know asks the other one now and then. */
+/* Whom the client takes for the primary, and now and then the other one. */
 static void send(struct sim *sim, uint32_t c, const struct sim_message *request)
 {
 	struct sim_random *random = &sim->clients[c].random;
@@ -59,7 +61,8 @@ static void send(struct sim *sim, uint32_t c, const struct sim_message *request)
 	sim->messages[index] = *request;
 	sim->messages[index].client = (uint8_t)c;
 	sim_note(sim, SIM_NOTE_REQUEST, c, request->client_id, request->request_seq, request->kind);
-	sim_client_send(sim, sim_chance(random, 30) ? 1 : 0, index);
+	uint32_t target = sim->clients[c].target;
+	sim_client_send(sim, sim_chance(random, 30) ? 1 - target : target, index);
 }
 
 static void draw_update(struct sim *sim, struct sim_random *random, struct sim_request *request)
@@ -75,7 +78,8 @@ static void draw_update(struct sim *sim, struct sim_random *random, struct sim_r
 	sf_store64(request->payload, (uint64_t)operand);
 	if (request->opcode == CLI_REGISTER_CAS) {
 		uint64_t asset = request->asset_id - SIM_ASSET_BASE;
-		int64_t expected = sim_chance(random, 700) ? sim->ledger.assets[asset].value : 0;
+		int64_t value = sim->ledger.views[sim_below(random, 2)].assets[asset].value;
+		int64_t expected = sim_chance(random, 700) ? value : 0;
 		sf_store64(request->payload, (uint64_t)expected);
 		sf_store64(request->payload + 8, (uint64_t)operand);
 		request->payload_bytes = 16;
@@ -98,8 +102,7 @@ send_request(struct sim *sim, uint32_t c, const struct sim_request *request, uin
 		.request_seq = request->request_seq,
 		.first_incomplete_seq = first,
 		.asset_id = request->asset_id,
-		.floor_version =
-			sim->ledger.assets[request->asset_id - SIM_ASSET_BASE].acked_version,
+		.floor_version = sim->ledger.acked_version[request->asset_id - SIM_ASSET_BASE],
 	};
 	memcpy(message.payload, request->payload, sizeof(message.payload));
 	send(sim, c, &message);
@@ -136,6 +139,8 @@ static void retry(struct sim *sim, uint32_t c, struct sim_request *request)
 	struct sim_request copy = *request;
 	request->retry_ns = sim->now_ns + sim->plan.interval_ns * sim->plan.retry_ns_factor +
 			    sim_below(&client->random, sim->plan.interval_ns);
+	if (sim_chance(&client->random, 300))
+		client->target ^= 1; /* no answer */
 	if (!copy.read && sim_chance(&client->random, 150)) {
 		copy.asset_id = SIM_ASSET_BASE + sim_below(&client->random, sim->plan.assets);
 		if (sim_chance(&client->random, 500))
@@ -202,6 +207,8 @@ void sim_client_turn(struct sim *sim, uint32_t c)
 		client->open_retry_ns =
 			sim->now_ns + sim->plan.interval_ns * sim->plan.retry_ns_factor;
 		send(sim, c, &open);
+		if (sim_chance(&client->random, 300))
+			client->target ^= 1;
 	}
 	uint64_t pause_ns = 1 + sim_below(&client->random, sim->plan.think_ns);
 	sim_schedule(sim, sim->now_ns + pause_ns, SIM_EVENT_CLIENT, c, 0);
@@ -218,6 +225,12 @@ void sim_client_hear(struct sim *sim, const struct sim_message *answer)
 		answer->request_seq,
 		answer->status
 	);
+	/* C12: who has heard of a newer epoch believes no older one. */
+	if (answer->epoch < client->epoch)
+		return;
+	client->epoch = answer->epoch;
+	if (answer->status == CLI_NOT_PRIMARY && sim_chance(&client->random, 700))
+		client->target = sim_chance(&client->random, 500) ? 1 : 0;
 	if (answer->kind == SIM_OPEN) {
 		if (answer->status == CLI_OK && client->client_id == 0 &&
 		    answer->request_seq == client->nonce)

@@ -1,49 +1,67 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A node's log as far as the core can tell: entries reach it in order, some time after they were
- * appended, and are durable some time after that. A killed process leaves what was written; a power
- * failure only what was durable, and perhaps some of the rest. The node that comes back replays it
- * as control does: session table, workers, and the newest entries into the arena.
+ * A node's disk as far as the core can tell. Entries reach the log in order, some time after they
+ * were appended, and are durable some time after that. A killed process leaves what was written; a
+ * power failure only what was durable, and perhaps some of the rest. A role record that is being
+ * written is the old one or the new one after a crash, never neither (P11; recovery/record_file
+ * proves that).
  */
 #include "config/bytes.h"
 #include "tests/sim/sim.h"
 
-void sim_disk_reset(struct sim_node *node)
+static void became_durable(struct sim_node *node)
 {
-	node->disk.written = node->disk.durable = 0;
-	node->disk.busy_until_ns = 0;
+	struct sim_life *life = &node->lives[node->life];
+	life->durable = sf_max64(life->durable, node->disk.durable);
+}
+
+static void begin_sync(struct sim *sim, struct sim_node *node)
+{
+	uint64_t longest_ns = sim->plan.sync_ns;
+	if (sim_has(sim, SIM_FAULT_DISK_SLOW) && sim_chance(&node->random, 50))
+		longest_ns = sim->plan.long_delay_ns * 2;
+	node->disk.busy_until_ns = sim->now_ns + sim_between(&node->random, 1, longest_ns);
+	sim_node_wake(sim, node->id, node->disk.busy_until_ns);
 }
 
 void sim_disk_step(struct sim *sim, struct sim_node *node)
 {
 	struct sim_disk *disk = &node->disk;
-	if (!sim->plan.log)
-		return;
 	if (disk->busy_until_ns != 0) {
 		if (sim->now_ns < disk->busy_until_ns) {
 			sim_node_wake(sim, node->id, disk->busy_until_ns);
 			return;
 		}
-		disk->durable = disk->written;
 		disk->busy_until_ns = 0;
+		if (sim_has(sim, SIM_FAULT_DISK_FAILS) && sim_chance(&node->random, 3)) {
+			/* S05, inv. 31: final for this life. */
+			sim_note(sim, SIM_NOTE_DISK, node->id, 1, 0, 0);
+			rep_core_halt(&node->core, REP_REASON_LOG_FAILED);
+			return;
+		}
+		disk->durable = disk->written;
+		became_durable(node);
 	}
-	if (node->history_count == disk->written)
+	if (disk->full_until_ns > sim->now_ns) {
+		sim_node_wake(sim, node->id, disk->full_until_ns);
+		return;
+	}
+	if (node->history_count == disk->written || node->core.mode == REP_MODE_HALTED ||
+	    node->core.refill.wanted)
 		return;
 	for (uint64_t seq = disk->written + 1; seq <= node->history_count; seq++) {
-		const struct rep_entry *entry = rep_arena_entry(&node->intake.arena, seq);
-		sim_check_wire(sim, entry, seq);
-		memcpy(disk->entries[seq], entry, rep_entry_bytes(entry->payload_bytes));
+		sim_check_wire(sim, node, rep_arena_entry(&node->intake.arena, seq), seq);
+		disk->log[seq] = node->log[seq];
 	}
 	disk->written = node->history_count;
 	if (SIM_CANARY(DURABLE_EARLY))
 		disk->durable = disk->written;
-	disk->busy_until_ns = sim->now_ns + sim_between(&node->random, 1, sim->plan.sync_ns);
-	sim_node_wake(sim, node->id, disk->busy_until_ns);
+	begin_sync(sim, node);
 }
 
-uint64_t sim_disk_passed(const struct sim *sim, const struct sim_node *node)
+uint64_t sim_disk_passed(const struct sim_node *node)
 {
-	return sim->plan.log && !SIM_CANARY(PASSES_UNLOGGED) ? node->disk.durable : UINT64_MAX;
+	return SIM_CANARY(PASSES_UNLOGGED) ? UINT64_MAX : node->disk.durable;
 }
 
 void sim_disk_kill(struct sim *sim, struct sim_node *node)
@@ -55,22 +73,29 @@ void sim_disk_kill(struct sim *sim, struct sim_node *node)
 	if (SIM_CANARY(DURABLE_EARLY) && kept > 0)
 		kept--;
 	disk->written = disk->durable = kept;
-	disk->busy_until_ns = 0;
+	disk->busy_until_ns = disk->full_until_ns = 0;
+	if (disk->writing.write_number != 0 && sim_chance(&sim->fault_random, 500))
+		disk->record = disk->writing;
+	disk->writing.write_number = disk->wanted.write_number = 0;
 }
 
-void sim_disk_replay(struct sim *sim, struct sim_node *node, struct rep_history *history)
+void sim_disk_replay(
+	struct sim *sim, struct sim_node *node, uint64_t count, struct rep_history *history
+)
 {
 	const struct sim_disk *disk = &node->disk;
 	uint64_t slots = sim->plan.slots[node->id];
-	*history = (struct rep_history){.last_sequence = disk->written, .arena_first = 1};
-	if (disk->written > slots)
-		history->arena_first = disk->written - slots + 1;
-	for (uint64_t seq = 1; seq <= disk->written; seq++) {
-		const struct rep_entry *entry = (const struct rep_entry *)disk->entries[seq];
+	*history = (struct rep_history){.last_sequence = count, .arena_first = 1};
+	if (count > slots)
+		history->arena_first = count - slots + 1;
+	node->history_count = 0;
+	node->log[0] = 0;
+	for (uint64_t seq = 1; seq <= count; seq++) {
+		const struct sim_fact *fact = sim_fact_of(sim, disk->log[seq]);
+		const struct rep_entry *entry = (const struct rep_entry *)fact->bytes;
 		bool update = entry->kind == REP_ENTRY_UPDATE;
 		uint8_t partition = update ? rep_partition(entry->asset_id) : 0;
 		uint32_t session;
-		sim_check_wire(sim, entry, seq);
 		if (rep_session_apply(&node->sessions, entry, partition, &session) !=
 		    REP_SESSION_OK)
 			sim_fail(sim, "node %u: entry %lu does not replay", node->id, seq);
@@ -82,10 +107,52 @@ void sim_disk_replay(struct sim *sim, struct sim_node *node, struct rep_history 
 		       entry,
 		       rep_entry_bytes(entry->payload_bytes));
 		if (history->lineage_count == 0 || entry->epoch != history->epoch)
-			history->lineage[history->lineage_count++] =
-				(struct rep_lineage){.epoch = entry->epoch, .first_sequence = seq};
+			rep_lineage_add(
+				history->lineage, &history->lineage_count, entry->epoch, seq
+			);
 		history->epoch = entry->epoch;
+		sim_check_append(sim, node, entry);
 	}
-	node->history_count = disk->written;
-	node->lengths[node->life] = disk->written;
+}
+
+/* --- The role record --- */
+
+static void write_record(struct sim *sim, struct sim_node *node, const struct rep_record *record)
+{
+	struct sim_disk *disk = &node->disk;
+	disk->writing = *record;
+	if (SIM_CANARY(RECORD_EARLY))
+		node->persisted = record->write_number;
+	uint64_t longest_ns = sim->plan.record_ns;
+	if (sim_has(sim, SIM_FAULT_DISK_SLOW) && sim_chance(&node->random, 100))
+		longest_ns = sim->plan.long_delay_ns;
+	sim_schedule(
+		sim,
+		sim->now_ns + sim_between(&node->random, 1, longest_ns),
+		SIM_EVENT_RECORD,
+		node->id,
+		node->life
+	);
+}
+
+void sim_disk_record(struct sim *sim, struct sim_node *node, const struct rep_record *record)
+{
+	sim_note(sim, SIM_NOTE_RECORD, node->id, record->mode, record->epoch, record->amnesiac);
+	if (node->disk.writing.write_number != 0)
+		node->disk.wanted = *record;
+	else
+		write_record(sim, node, record);
+}
+
+void sim_disk_record_done(struct sim *sim, struct sim_node *node)
+{
+	struct sim_disk *disk = &node->disk;
+	disk->record = disk->writing;
+	disk->writing.write_number = 0;
+	node->persisted = sf_max64(node->persisted, disk->record.write_number);
+	if (disk->wanted.write_number != 0) {
+		struct rep_record next = disk->wanted;
+		disk->wanted.write_number = 0;
+		write_record(sim, node, &next);
+	}
 }

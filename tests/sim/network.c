@@ -224,7 +224,6 @@ void sim_network_send(struct sim *sim, uint32_t from, const uint8_t *data, uint3
 enum forgery {
 	FORGE_REPLAY,		 /* a genuine frame again, late */
 	FORGE_EPOCH_LOWER,	 /* of this life's numbers, but of an epoch that is over */
-	FORGE_EPOCH_HIGHER,	 /* cannot be while roles are fixed */
 	FORGE_SOURCE_OLDER,	 /* an earlier life of the sender */
 	FORGE_DESTINATION_OLDER, /* meant for an earlier life of the receiver */
 	FORGE_CLUSTER,
@@ -314,12 +313,6 @@ void sim_network_inject(struct sim *sim, uint32_t to)
 	case FORGE_EPOCH_LOWER:
 		if (header->epoch > 0)
 			header->epoch -= (uint32_t)sim_between(random, 1, header->epoch);
-		break;
-	case FORGE_EPOCH_HIGHER:
-		/* By HELLO a standby learns of a new epoch, and no past has left one of this life
-		 * with a higher epoch than its own. */
-		if (header->type != REP_FRAME_HELLO)
-			header->epoch += (uint32_t)sim_between(random, 1, 5);
 		break;
 	case FORGE_SOURCE_OLDER:
 		header->source_incarnation -= sim_between(random, 1, 5);

@@ -44,10 +44,35 @@ static void start_workers(struct sim *sim, struct sim_node *node)
 	}
 }
 
-void sim_node_start(struct sim *sim, uint32_t id)
+void sim_node_clear(struct sim *sim, struct sim_node *node)
 {
-	struct sim_node *node = &sim->nodes[id];
+	struct rep_session_limits limits = {
+		.max_sessions = sim->plan.max_sessions,
+		.max_inflight = sim->plan.max_inflight,
+	};
+	node->side_items = 0;
+	memset(node->arena_memory, 0, sizeof(node->arena_memory));
+	rep_session_table_init(&node->sessions, &limits, node->session_memory);
+	rep_expiry_init(&node->expiry, node->last_used_ns, limits.max_sessions, sim->now_ns);
+	node->intake = (struct rep_intake){
+		.core = &node->core,
+		.sessions = &node->sessions,
+		.arena =
+			{
+				.base = node->arena_memory,
+				.stride_bytes = rep_arena_stride(sim->plan.max_payload),
+				.mask = sim->plan.slots[node->id] - 1,
+			},
+	};
+	start_workers(sim, node);
+	sim_view_clear(sim, &sim->ledger.views[node->id]);
+}
+
+/* Control has made the role record ready; now memory is filled from the log. */
+void sim_node_start(struct sim *sim, struct sim_node *node)
+{
 	const struct sim_plan *plan = &sim->plan;
+	uint32_t id = node->id;
 	struct rep_core_config config = {
 		.link =
 			{
@@ -56,9 +81,8 @@ void sim_node_start(struct sim *sim, uint32_t id)
 				.peer = (uint8_t)(1 - id),
 				.max_payload_bytes = (uint16_t)plan->max_payload,
 			},
-		.role = id == 0 ? REP_PRIMARY : REP_STANDBY,
-		/* Each life of the primary has an epoch of its own; the standby follows any. */
-		.epoch = id == 0 ? SIM_EPOCH + 2 * node->life : 0,
+		.policy = plan->policy,
+		.ack = plan->ack,
 		.incarnation = node->incarnations[node->life],
 		.config_digest = CONFIG_DIGEST,
 		.slots = plan->slots[id],
@@ -66,41 +90,33 @@ void sim_node_start(struct sim *sim, uint32_t id)
 		.heartbeat_interval_ns = plan->interval_ns,
 		.heartbeat_misses = plan->misses,
 		.retransmit_min_ns = plan->retransmit_min_ns,
-		.ack = plan->durable_acks ? REP_ACK_DURABLE : REP_ACK_RECEIVED,
-		.has_log = plan->log,
+		.has_log = true,
+		.bootstrap = true,
+		.takeover_delay_ns = plan->takeover_delay_ns,
+		.hold_down_ns = plan->hold_down_ns,
+		.ask_timeout_ns = plan->ask_timeout_ns,
+		.record_fresh_ns = plan->fresh_ns,
 	};
-	struct rep_session_limits limits = {
-		.max_sessions = plan->max_sessions,
-		.max_inflight = plan->max_inflight,
-	};
-	node->running = true;
-	node->history_count = node->committed_before = node->frames_sent = 0;
+	struct rep_history history;
+	node->state = SIM_RUNNING;
+	node->committed_before = node->frames_sent = 0;
 	node->confirmed_frame = 0;
-	sim->nodes[1 - id].frame_heard = 0;
-	node->side_items = 0;
+	sim->nodes[1 - id].frame_heard = sim->nodes[1 - id].standby_heard = 0;
 	node->next_poll_ns = UINT64_MAX;
-	memset(node->arena_memory, 0, sizeof(node->arena_memory));
-	rep_session_table_init(&node->sessions, &limits, node->session_memory);
+	node->epoch_seen = node->epoch_told = 0;
+	node->answered = node->stop_due = false;
+	node->operation = REP_OPERATION_NONE;
+	node->staged = (struct rep_range){0};
+	node->stage_wanted = 0;
+	node->persisted = node->disk.record.write_number;
+	node->mode_before = REP_MODE_WAITING;
 	rep_core_init(&node->core, &config, node->core_memory, sim->now_ns);
-	rep_expiry_init(&node->expiry, node->last_used_ns, plan->max_sessions, sim->now_ns);
-	node->intake = (struct rep_intake){
-		.core = &node->core,
-		.sessions = &node->sessions,
-		.arena =
-			{
-				.base = node->arena_memory,
-				.stride_bytes = rep_arena_stride(plan->max_payload),
-				.mask = plan->slots[id] - 1,
-			},
-	};
-	start_workers(sim, node);
-	struct rep_history history = {0};
-	if (plan->log && node->life > 0) {
-		sim_disk_replay(sim, node, &history);
-		sim_count(sim, SIM_COUNT_REPLAYED);
-	}
-	rep_core_start(&node->core, &history, sim->now_ns);
-	sim_note(sim, SIM_NOTE_START, id, node->life, config.incarnation, 0);
+	sim_node_clear(sim, node);
+	sim_disk_replay(sim, node, node->disk.written, &history);
+	node->lives[node->life].durable = node->disk.durable;
+	rep_core_start_with(&node->core, &history, &node->disk.record, sim->now_ns);
+	node->committed_before = node->core.committed;
+	sim_note(sim, SIM_NOTE_START, id, node->life, config.incarnation, history.last_sequence);
 	sim_node_wake(sim, id, sim->now_ns);
 }
 
@@ -143,6 +159,17 @@ static void send_data(
 {
 	uint64_t sequence = send->range.first;
 	uint64_t end = send->range.first + send->range.count;
+	if (send->staged) {
+		sim->counts[SIM_COUNT_STAGED] += send->range.count;
+		SIM_REQUIRE(
+			sim,
+			sequence >= node->staged.first &&
+				end <= node->staged.first + node->staged.count,
+			"node %u: sends %lu from the log, which was not fetched",
+			node->id,
+			sequence
+		);
+	}
 	while (sequence < end) {
 		uint8_t *body = (uint8_t *)(header + 1);
 		uint32_t bytes = 0, count = 0, crc = SF_CRC32C_INIT;
@@ -150,7 +177,12 @@ static void send_data(
 		while (sequence < end) {
 			const struct rep_entry *entry =
 				rep_arena_entry(&node->intake.arena, sequence);
-			sim_check_wire(sim, entry, sequence);
+			if (send->staged)
+				entry = (const struct rep_entry *)sim_fact_of(
+						sim, node->disk.log[sequence]
+				)
+						->bytes;
+			sim_check_wire(sim, node, entry, sequence);
 			uint32_t more = rep_entry_bytes(entry->payload_bytes);
 			if (REP_FRAME_HEADER_BYTES + bytes + more > sim->plan.mtu)
 				break;
@@ -186,26 +218,35 @@ static void send_frames(struct sim *sim, struct sim_node *node, const struct rep
 			struct rep_nak nak = {send->range.first, send->range.count};
 			memcpy(header + 1, &nak, sizeof(nak));
 			body_bytes = sizeof(nak);
+		} else if (send->type == REP_FRAME_ADMIT || send->type == REP_FRAME_SWITCHOVER) {
+			struct rep_change change;
+			rep_core_change(&node->core, &change);
+			memcpy(header + 1, &change, sizeof(change));
+			body_bytes = sizeof(change);
 		}
 		rep_frame_seal(header, header + 1, body_bytes);
 		put_frame(sim, node, header);
 	}
 }
 
-void sim_node_stop(struct sim *sim, uint32_t id, bool goodbye)
+void sim_node_kill(struct sim *sim, uint32_t id, bool goodbye)
 {
 	struct sim_node *node = &sim->nodes[id];
 	sim_note(sim, SIM_NOTE_STOP, id, goodbye, 0, 0);
-	if (goodbye) {
+	if (goodbye && sim_running(node)) {
 		struct rep_update update;
 		rep_core_leave(&node->core, &update);
 		send_frames(sim, node, &update);
+		if (update.persist) {
+			node->disk.record = node->core.record;
+			node->disk.writing.write_number = 0;
+		}
 	}
 	for (; node->rx_head != node->rx_tail; node->rx_head++)
 		sim_frame_release(sim, node->rx[node->rx_head % SIM_RX_RING]);
 	for (; node->request_head != node->request_tail; node->request_head++)
 		sim_message_release(sim, node->requests[node->request_head % SIM_RX_RING]);
-	node->running = false;
+	node->state = SIM_DOWN;
 }
 
 /* --- Requests in --- */
@@ -222,6 +263,7 @@ void sim_node_refuse(
 	answer.repeat = false;
 	answer.payload_bytes = 0;
 	answer.sequence = answer.asset_version = 0;
+	answer.epoch = node->core.epoch;
 	sim_check_answer(sim, node, &answer);
 	uint32_t message = sim_message_new(sim);
 	if (message == UINT32_MAX)
@@ -375,7 +417,7 @@ static void take_request(
 
 static void take_requests(struct sim *sim, struct sim_node *node, struct batch *batch)
 {
-	bool primary = node->core.config.role == REP_PRIMARY;
+	bool primary = node->core.primary;
 	batch->entry_count = batch->side_count = 0;
 	rep_intake_begin(&node->intake, UNIX_START_NS + sim->now_ns);
 	if (primary && rep_core_serves(&node->core)) {
@@ -403,6 +445,20 @@ static void take_requests(struct sim *sim, struct sim_node *node, struct batch *
 }
 
 /* --- Frames in --- */
+
+/* What this node has been told of, by a frame that its core will look at. */
+static void note_frame(struct sim *sim, struct sim_node *node, const struct rep_header *header)
+{
+	const struct sim_node *sender = &sim->nodes[1 - node->id];
+	bool present = header->source_incarnation == sender->incarnations[sender->life];
+	bool to_us = header->destination_incarnation == node->incarnations[node->life];
+	if (!present)
+		return;
+	node->frame_heard = sf_max64(node->frame_heard, header->frame_number);
+	if (to_us && header->source_incarnation == node->core.peer_incarnation &&
+	    !node->core.peer_left)
+		node->epoch_told = (uint32_t)sf_max64(node->epoch_told, header->epoch);
+}
 
 static uint32_t
 take_frames(struct sim *sim, struct sim_node *node, struct rep_frame *frames, uint32_t *indexes)
@@ -433,10 +489,7 @@ take_frames(struct sim *sim, struct sim_node *node, struct rep_frame *frames, ui
 		}
 		SIM_REQUIRE(sim, !frame->damaged, "node %u: accepts a damaged frame", node->id);
 		const struct rep_header *header = frames[count].header;
-		const struct sim_node *sender = &sim->nodes[1 - node->id];
-		if (!frame->injected &&
-		    header->source_incarnation == sender->incarnations[sender->life])
-			node->frame_heard = sf_max64(node->frame_heard, header->frame_number);
+		note_frame(sim, node, header);
 		sim_note(
 			sim,
 			SIM_NOTE_TAKE,
@@ -479,8 +532,7 @@ store(struct sim *sim,
 static void
 append(struct sim *sim, struct sim_node *node, const struct rep_update *update, struct batch *batch)
 {
-	/* A primary that merges submits nothing. */
-	bool own = node->core.config.role == REP_PRIMARY && node->intake.pending > 0;
+	bool own = node->intake.pending > 0;
 	SIM_REQUIRE(
 		sim,
 		update->append.count == 0 || update->append.first == node->history_count + 1,
@@ -534,6 +586,54 @@ append(struct sim *sim, struct sim_node *node, const struct rep_update *update, 
 	}
 }
 
+/* One that stops in good order leaves when its role is over, or when nobody takes it. */
+static void maybe_stop(struct sim *sim, struct sim_node *node)
+{
+	enum rep_mode mode = node->core.mode;
+	bool busy = mode == REP_MODE_STANDBY || mode == REP_MODE_PAIRED ||
+		    mode == REP_MODE_BLOCKED || mode == REP_MODE_CANDIDATE;
+	if (!node->stop_due || busy || node->core.durable < node->core.last_sequence)
+		return;
+	sim_node_kill(sim, node->id, true);
+	sim_disk_kill(sim, node);
+	sim_check_crash(sim);
+	node->life++;
+	sim_schedule(sim, sim->now_ns + sim->plan.interval_ns * 4, SIM_EVENT_START, node->id, 0);
+}
+
+static void fill_event(
+	struct sim *sim, struct sim_node *node, const struct batch *batch, struct rep_event *event
+)
+{
+	event->now_ns = sim->now_ns;
+	event->submit_count = node->intake.pending;
+	event->rx_drained = node->rx_head == node->rx_tail;
+	for (uint32_t i = 0; i < batch->side_count; i++)
+		event->reads |= batch->sides[i].kind == SIM_READ;
+	event->passed_sequence = sf_min64(sim_workers_passed(node), sim_disk_passed(node));
+	event->durable = node->disk.durable;
+	event->persisted = node->persisted;
+	event->answer = node->answered ? &node->answer : NULL;
+	event->operation = node->operation;
+	event->staged = node->staged;
+	node->answered = false;
+	node->operation = REP_OPERATION_NONE;
+}
+
+static void wake_again(struct sim *sim, struct sim_node *node)
+{
+	if (node->rx_head != node->rx_tail || node->request_head != node->request_tail)
+		sim_node_wake(sim, node->id, sim->now_ns + 1000);
+	/* A dataplane polls all the time; here a poll that would only find progress is made once.
+	 */
+	uint64_t passed = sf_min64(sim_workers_passed(node), sim_disk_passed(node));
+	if (rep_core_calls(&node->core, passed, node->disk.durable))
+		sim_node_wake(sim, node->id, sim->now_ns + 2000);
+	uint64_t deadline_ns = rep_core_deadline_ns(&node->core);
+	if (deadline_ns != UINT64_MAX)
+		sim_node_wake(sim, node->id, sf_max64(deadline_ns, sim->now_ns + 500));
+}
+
 void sim_node_poll(struct sim *sim, uint32_t id)
 {
 	struct sim_node *node = &sim->nodes[id];
@@ -546,20 +646,10 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 	uint32_t frame_count = take_frames(sim, node, frames, indexes);
 	take_requests(sim, node, &batch);
 	sim_disk_step(sim, node);
-	bool reads = false;
-	for (uint32_t i = 0; i < batch.side_count; i++)
-		reads |= batch.sides[i].kind == SIM_READ;
-	struct rep_event event = {
-		.now_ns = sim->now_ns,
-		.submit_count = node->intake.pending,
-		.frames = frames,
-		.frame_count = frame_count,
-		.rx_drained = node->rx_head == node->rx_tail,
-		.reads = reads,
-		.passed_sequence = sf_min64(sim_workers_passed(node), sim_disk_passed(sim, node)),
-		.durable = node->disk.durable,
-	};
+	struct rep_event event = {.frames = frames, .frame_count = frame_count};
+	fill_event(sim, node, &batch, &event);
 	rep_core_step(&node->core, &event, &update);
+	node->epoch_seen = node->epoch_told;
 	if (update.mode_changed)
 		sim_note(
 			sim,
@@ -573,27 +663,18 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 		store(sim, node, &update.store[i], &frames[update.store[i].frame]);
 	for (uint32_t i = 0; i < frame_count; i++)
 		sim_frame_release(sim, indexes[i]);
-	if (update.mode_changed && node->core.mode == REP_MODE_PAIRED && id == 0)
-		sim_check_paired(sim, node);
-	if (sim->over)
-		return;
 	append(sim, node, &update, &batch);
+	sim_control_carry_out(sim, node, &update);
 	sim_disk_step(sim, node);
 	node->confirmed_frame = update.confirmed_frame;
 	sim_check_step(sim, node);
+	/* What it says from here on, it says as a standby. */
+	if (node->core.mode == REP_MODE_STANDBY)
+		node->standby_heard = node->frame_heard;
 	send_frames(sim, node, &update);
 	sim_workers_run(sim, node);
 	sim_workers_answer(sim, node);
 	sim_check_digest(sim, node);
-
-	if (node->rx_head != node->rx_tail || node->request_head != node->request_tail)
-		sim_node_wake(sim, id, sim->now_ns + 1000);
-	/* A dataplane polls all the time; here a poll that would only find progress is made once.
-	 */
-	uint64_t passed = sf_min64(sim_workers_passed(node), sim_disk_passed(sim, node));
-	if (rep_core_calls(&node->core, passed, node->disk.durable))
-		sim_node_wake(sim, id, sim->now_ns + 2000);
-	uint64_t deadline_ns = rep_core_deadline_ns(&node->core);
-	if (deadline_ns != UINT64_MAX)
-		sim_node_wake(sim, id, sf_max64(deadline_ns, sim->now_ns + 500));
+	wake_again(sim, node);
+	maybe_stop(sim, node);
 }

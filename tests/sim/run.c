@@ -66,6 +66,8 @@ void sim_print_note(const struct sim_note *note)
 	const char *const *text = texts[note->kind];
 	uint64_t values[3] = {note->a, note->b, note->c};
 	printf("%13.6f ms %u %s", (double)note->time_ns / 1e6, note->node, text[0]);
+	if (note->kind == SIM_NOTE_MODE)
+		printf(" %s", rep_mode_name((enum rep_mode)note->a));
 	for (uint32_t i = 0; i < 3; i++) {
 		if (text[i + 1][0] == '\0')
 			continue;
@@ -107,7 +109,8 @@ static void draw_faults(struct sim_plan *plan, struct sim_random *random)
 	/* One run in sixteen has none at all. */
 	bool any = !sim_chance(random, 60);
 	for (uint32_t fault = 0; fault < SIM_FAULTS; fault++) {
-		uint32_t permille = fault == SIM_FAULT_RESTART ? 200 : 450;
+		bool rare = fault == SIM_FAULT_DISK_LOST || fault == SIM_FAULT_DISK_FAILS;
+		uint32_t permille = rare ? 120 : 400;
 		if (sim_chance(random, permille) && any)
 			plan->faults |= 1u << fault;
 	}
@@ -126,15 +129,48 @@ static void draw_faults(struct sim_plan *plan, struct sim_random *random)
 	if (sim_chance(random, 400)) {
 		plan->early_restart = (uint32_t)sim_between(random, 1, 12);
 		plan->early_restart_node = (uint32_t)sim_below(random, 2);
-		/* A gap at the very beginning needs losses. */
-		if (any && plan->early_restart_node == 0) {
-			plan->faults |= 1u << SIM_FAULT_LOSS;
-			plan->loss = 300;
-		}
+	}
+	/* At the moments that matter: a node that has just entered this mode. */
+	if (sim_chance(random, 500)) {
+		static const enum rep_mode modes[] = {
+			REP_MODE_PAIRED,
+			REP_MODE_BLOCKED,
+			REP_MODE_ALONE,
+			REP_MODE_STANDBY,
+			REP_MODE_LEARNER,
+			REP_MODE_CANDIDATE,
+			REP_MODE_WAITING};
+		plan->crash_role = modes[sim_below(random, 7)];
+		plan->crash_at = (uint32_t)sim_between(random, 2, 8);
 	}
 	plan->rx_ring = (plan->faults >> SIM_FAULT_SMALL_QUEUE & 1)
 				? (uint32_t)sim_between(random, 2, 16)
 				: SIM_RX_RING;
+}
+
+/* The policy, and what lies behind the core: disk, control, arbiter. */
+static void draw_pair(struct sim_plan *plan, struct sim_random *random)
+{
+	uint64_t window_ns = plan->interval_ns * plan->misses;
+	uint64_t policy = sim_below(random, 100);
+	plan->policy = policy < 64   ? REP_POLICY_ARBITER
+		       : policy < 82 ? REP_POLICY_PRIMARY_CONTINUES
+				     : REP_POLICY_STANDBY_TAKES_OVER;
+	uint64_t ack = sim_below(random, 100);
+	plan->ack = ack < 50 ? REP_ACK_RECEIVED : ack < 92 ? REP_ACK_DURABLE : REP_ACK_NONE;
+	plan->power = sim_chance(random, 500);
+	plan->sync_ns = sim_between(random, 10000, plan->interval_ns * 3);
+	plan->record_ns = sim_between(random, 10000, plan->interval_ns * 2);
+	plan->boot_ns = sim_between(random, 10000, window_ns);
+	plan->refill_ns = sim_between(random, 10000, window_ns * 2);
+	plan->stage_ns = sim_between(random, 10000, plan->interval_ns);
+	plan->takeover_delay_ns = sim_between(random, plan->interval_ns, window_ns);
+	plan->hold_down_ns = sim_chance(random, 300) ? window_ns : 0;
+	plan->arbiter_delay_ns = sim_between(random, 10000, plan->interval_ns);
+	plan->arbiter_long_ns = sim_between(random, plan->interval_ns, window_ns * 3);
+	plan->ask_timeout_ns = sim_between(random, plan->interval_ns * 2, window_ns * 2);
+	plan->fresh_ns = sim_between(random, plan->interval_ns * 3, window_ns * 2);
+	plan->arbiter_loss = (uint32_t)sim_between(random, 20, 400);
 }
 
 void sim_draw_plan(struct sim *sim)
@@ -152,7 +188,7 @@ void sim_draw_plan(struct sim *sim)
 	plan->max_sessions = (uint32_t)sim_between(&random, 1, SIM_MAX_SESSIONS);
 	plan->max_inflight = 1u << sim_between(&random, 1, 4);
 	plan->max_payload = (uint32_t)sim_between(&random, 16, SIM_MAX_PAYLOAD);
-	uint32_t least = REP_FRAME_HEADER_BYTES + rep_entry_bytes(plan->max_payload);
+	uint32_t least = REP_FRAME_HEADER_BYTES + (uint32_t)sizeof(struct rep_hello);
 	plan->mtu = sim_chance(&random, 500) ? SIM_MAX_MTU
 					     : (uint32_t)sim_between(&random, least, least + 300);
 	plan->interval_ns = MS * sim_between(&random, 1, 10);
@@ -173,15 +209,11 @@ void sim_draw_plan(struct sim *sim)
 	draw_faults(plan, &random);
 	plan->faults &= ~sim->options.without;
 	uint64_t window_ns = plan->interval_ns * plan->misses;
-	/* Drawn last, and apart: what was drawn before stays what it was. */
 	struct sim_random disk = sim_stream(sim->seed, 4);
-	plan->log = sim_chance(&disk, 600);
-	plan->durable_acks = plan->log && sim_chance(&disk, 400);
-	plan->power = sim_chance(&disk, 500);
-	plan->sync_ns = sim_between(&disk, 10000, plan->interval_ns * 3);
-	if (plan->log) /* equal on both nodes, as the configuration demands */
-		plan->slots[1] = plan->slots[0];
-	plan->liveness_ns = 4 * window_ns + 2 * plan->long_delay_ns + 250 * plan->interval_ns;
+	draw_pair(plan, &disk);
+	plan->slots[1] = plan->slots[0]; /* equal on both, as the configuration demands */
+	plan->liveness_ns = 60 * window_ns + 4 * plan->long_delay_ns + 400 * plan->interval_ns +
+			    20 * (plan->ask_timeout_ns + plan->refill_ns + plan->fresh_ns);
 }
 
 /* --- Faults --- */
@@ -213,50 +245,124 @@ static void pause_node(struct sim *sim, uint32_t id)
 {
 	uint64_t for_ns = draw_duration(sim);
 	struct sim_node *node = &sim->nodes[id];
-	if (!node->running)
+	if (!sim_running(node))
 		return;
 	sim_note(sim, SIM_NOTE_PAUSE, id, for_ns, 0, 0);
 	node->paused_until_ns = sim->now_ns + for_ns;
 }
 
-static void restart_node(struct sim *sim, uint32_t id)
+static void kill_node(struct sim *sim, uint32_t id)
 {
 	struct sim_node *node = &sim->nodes[id];
-	if (!node->running || node->life + 1 == SIM_MAX_LIVES)
+	if (node->state == SIM_DOWN || node->life + 1 == SIM_MAX_LIVES)
 		return;
-	/* Both memories at once are more than a pair without a log can survive; nothing is promised
-	 * then. */
-	bool other_lost = id == 0 ? sim->nodes[1].life > 0 : sim->nodes[0].life > 0;
-	if (!sim->plan.log && other_lost && sim->ledger.count > 0)
-		return;
-	const struct sim_node *other = &sim->nodes[1 - id];
-	sim->exposed |= !other->running || other->history_count < sim->ledger.committed;
-	bool paused = node->paused_until_ns > sim->now_ns;
+	sim_count(sim, SIM_COUNT_CRASHES);
 	sim_disk_kill(sim, node);
-	if (sim->plan.log)
-		; /* it comes back with what its disk has */
-	else if (id == 1)
-		sim->memory_lost |= sim->ledger.committed > 0;
-	else
-		sim->primary_empty = sim->primary_empty || sim->ledger.count > 0;
-	sim_node_stop(sim, id, !paused && sim_chance(&sim->fault_random, 400));
+	sim_node_kill(sim, id, false);
+	sim_check_crash(sim);
 	node->life++;
 	node->paused_until_ns = 0;
-	uint64_t away_ns = draw_duration(sim);
-	sim_schedule(sim, sim->now_ns + away_ns, SIM_EVENT_START, id, 0);
+	sim_schedule(sim, sim->now_ns + draw_duration(sim), SIM_EVENT_START, id, 0);
 }
 
-/* Restarts at the worst moments: the first entries are on the wire and nothing is acknowledged, or
- * all that the standby has lies beyond a gap. */
-static void restart_early(struct sim *sim)
+/* S16: the node comes back with an empty disk. */
+static void lose_disk(struct sim *sim, uint32_t id)
+{
+	struct sim_node *node = &sim->nodes[id];
+	if (node->state == SIM_DOWN || node->life + 1 == SIM_MAX_LIVES)
+		return;
+	kill_node(sim, id);
+	sim_note(sim, SIM_NOTE_DISK, id, 2, 0, 0);
+	node->disk.written = node->disk.durable = 0;
+	node->disk.record = (struct rep_record){0};
+	sim->wiped = true;
+	sim_check_crash(sim);
+}
+
+/* Kills at the worst moments: the first entries are on the wire and nothing is acknowledged, or all
+ * that the standby has lies beyond a gap. */
+static void kill_early(struct sim *sim)
 {
 	const struct rep_core *standby = &sim->nodes[1].core;
 	uint32_t id = sim->plan.early_restart_node;
 	bool gap = standby->last_sequence == 0 && standby->highest > 0;
-	bool due = sim->ledger.count >= sim->plan.early_restart || (id == 0 && gap);
+	bool due = sim->ledger.fact_count >= sim->plan.early_restart || (id == 0 && gap);
 	if (sim_has(sim, SIM_FAULT_RESTART) && sim->plan.early_restart != 0 && due &&
 	    sim->nodes[id].life == 0)
-		restart_node(sim, id);
+		kill_node(sim, id);
+}
+
+/* A node that has just entered a certain mode, for the n-th time. */
+static void kill_in_mode(struct sim *sim, uint32_t id, enum rep_mode before)
+{
+	const struct sim_node *node = &sim->nodes[id];
+	if (!sim_has(sim, SIM_FAULT_RESTART) || sim->plan.crash_at == 0 || !sim_running(node) ||
+	    node->core.mode == before || node->core.mode != (enum rep_mode)sim->plan.crash_role)
+		return;
+	if (++sim->crash_entries % sim->plan.crash_at == 0)
+		kill_node(sim, id);
+}
+
+static void send_arbiter_away(struct sim *sim)
+{
+	if (sim->arbiter.away)
+		return;
+	sim->arbiter.away = true;
+	sim_note(sim, SIM_NOTE_ARBITER, 0, 1, 0, 0);
+	sim_schedule(sim, sim->now_ns + draw_duration(sim), SIM_EVENT_ARBITER_BACK, 0, 0);
+}
+
+static void fill_disk(struct sim *sim, uint32_t id)
+{
+	struct sim_node *node = &sim->nodes[id];
+	node->disk.full_until_ns = sim->now_ns + draw_duration(sim);
+	sim_note(sim, SIM_NOTE_DISK, id, 3, node->disk.full_until_ns, 0);
+}
+
+static void operate(struct sim *sim, uint32_t id)
+{
+	struct sim_node *node = &sim->nodes[id];
+	if (!sim_running(node) || node->stop_due)
+		return;
+	bool stop = sim_chance(&sim->fault_random, 400) && node->life + 1 < SIM_MAX_LIVES;
+	node->operation = stop ? REP_OPERATION_LEAVE : REP_OPERATION_SWITCHOVER;
+	node->stop_due = stop;
+	sim_note(sim, SIM_NOTE_OPERATE, id, node->operation, 0, 0);
+	if (node->core.mode == REP_MODE_PAIRED)
+		sim_count(sim, SIM_COUNT_HANDOVERS);
+}
+
+/* Kinds of faults that come at moments of their own. */
+static void make_node_fault(struct sim *sim, uint32_t node)
+{
+	struct sim_random *random = &sim->fault_random;
+	switch (sim_below(random, 6)) {
+	case 0:
+		if (sim_has(sim, SIM_FAULT_DISK_FULL))
+			fill_disk(sim, node);
+		break;
+	case 1:
+		if (sim_has(sim, SIM_FAULT_ARBITER_AWAY))
+			send_arbiter_away(sim);
+		break;
+	case 2:
+		if (sim_has(sim, SIM_FAULT_OPERATOR))
+			operate(sim, node);
+		break;
+	case 3:
+		if (sim_has(sim, SIM_FAULT_DISK_LOST) && sim_chance(random, 150))
+			lose_disk(sim, node);
+		break;
+	case 4:
+		if (!sim_has(sim, SIM_FAULT_RESTART_BOTH))
+			break;
+		kill_node(sim, node);
+		if (sim_chance(random, 700))
+			kill_node(sim, 1 - node);
+		break;
+	default:
+		break;
+	}
 }
 
 static void make_fault(struct sim *sim)
@@ -277,16 +383,12 @@ static void make_fault(struct sim *sim)
 			pause_node(sim, node);
 		break;
 	case 3:
-		if (sim_has(sim, SIM_FAULT_RESTART) && sim_chance(random, 400))
-			restart_node(sim, sim_chance(random, 250) ? 0 : 1);
+		if (sim_has(sim, SIM_FAULT_RESTART))
+			kill_node(sim, node);
 		break;
 	case 4:
-		/* With a log both may be killed, at once or one while the other is away. */
-		if (!sim->plan.log || !sim_has(sim, SIM_FAULT_RESTART))
-			break;
-		restart_node(sim, node);
-		if (sim_chance(random, 500))
-			restart_node(sim, 1 - node);
+	case 5:
+		make_node_fault(sim, node);
 		break;
 	default:
 		break;
@@ -302,11 +404,12 @@ static void calm_down(struct sim *sim)
 {
 	sim_note(sim, SIM_NOTE_CALM, 0, 0, 0, 0);
 	sim->calm = true;
-	sim->calm_sequence = sim->nodes[0].history_count;
+	sim->arbiter.away = false;
 	for (uint32_t i = 0; i < 2; i++) {
 		sim->links[i].cut = false;
 		sim->nodes[i].paused_until_ns = 0;
-		if (sim->nodes[i].running)
+		sim->nodes[i].disk.full_until_ns = 0;
+		if (sim_running(&sim->nodes[i]))
 			sim_node_wake(sim, i, sim->now_ns);
 	}
 }
@@ -316,7 +419,7 @@ static void calm_down(struct sim *sim)
 static void frame_arrives(struct sim *sim, uint32_t id, uint32_t frame)
 {
 	struct sim_node *node = &sim->nodes[id];
-	if (!node->running || node->rx_tail - node->rx_head >= sim->plan.rx_ring) {
+	if (!sim_running(node) || node->rx_tail - node->rx_head >= sim->plan.rx_ring) {
 		sim_note(sim, SIM_NOTE_DROP, id, sim->frames[frame].bytes, 2, 0);
 		sim_frame_release(sim, frame);
 		return;
@@ -328,7 +431,7 @@ static void frame_arrives(struct sim *sim, uint32_t id, uint32_t frame)
 static void request_arrives(struct sim *sim, uint32_t id, uint32_t message)
 {
 	struct sim_node *node = &sim->nodes[id];
-	if (!node->running || node->request_tail - node->request_head >= SIM_RX_RING) {
+	if (!sim_running(node) || node->request_tail - node->request_head >= SIM_RX_RING) {
 		sim_message_release(sim, message);
 		return;
 	}
@@ -336,17 +439,63 @@ static void request_arrives(struct sim *sim, uint32_t id, uint32_t message)
 	sim_node_wake(sim, id, sim->now_ns + sim_below(&node->random, 4000));
 }
 
+static void poll(struct sim *sim, uint32_t id)
+{
+	struct sim_node *node = &sim->nodes[id];
+	enum rep_mode before = node->core.mode;
+	sim_node_poll(sim, id);
+	kill_early(sim);
+	kill_in_mode(sim, id, before);
+	/* A node that halted is started again by whoever looks after it. */
+	if (sim_running(node) && node->core.mode == REP_MODE_HALTED)
+		kill_node(sim, id);
+}
+
 static void poll_due(struct sim *sim, uint32_t id)
 {
 	struct sim_node *node = &sim->nodes[id];
-	if (!node->running || node->next_poll_ns != sim->now_ns)
+	if (!sim_running(node) || node->next_poll_ns != sim->now_ns)
 		return; /* it has polled meanwhile */
 	node->next_poll_ns = UINT64_MAX;
 	if (node->paused_until_ns > sim->now_ns)
 		sim_node_wake(sim, id, node->paused_until_ns);
 	else
-		sim_node_poll(sim, id);
-	restart_early(sim);
+		poll(sim, id);
+}
+
+/* Something that a node's control process began is done. */
+static void of_control(struct sim *sim, struct sim_node *node, const struct sim_event *event)
+{
+	switch ((enum sim_event_kind)event->kind) {
+	case SIM_EVENT_RECORD:
+		if (node->state == SIM_DOWN)
+			break;
+		sim_disk_record_done(sim, node);
+		if (node->state == SIM_BOOTING)
+			sim_schedule(
+				sim,
+				sim->now_ns + sim_between(&node->random, 1, sim->plan.boot_ns),
+				SIM_EVENT_BOOTED,
+				node->id,
+				node->life
+			);
+		else
+			sim_node_wake(sim, node->id, sim->now_ns);
+		break;
+	case SIM_EVENT_BOOTED:
+		sim_control_booted(sim, node->id);
+		break;
+	case SIM_EVENT_REFILL:
+		if (sim_running(node))
+			sim_control_refilled(sim, node);
+		break;
+	case SIM_EVENT_STAGE:
+		if (sim_running(node))
+			sim_control_staged(sim, node);
+		break;
+	default:
+		break;
+	}
 }
 
 static void dispatch(struct sim *sim, const struct sim_event *event)
@@ -369,7 +518,24 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 		sim_client_turn(sim, event->node);
 		break;
 	case SIM_EVENT_START:
-		sim_node_start(sim, event->node);
+		sim_control_boot(sim, event->node);
+		break;
+	case SIM_EVENT_ASKED:
+		sim_arbiter_asked(sim, event->argument);
+		break;
+	case SIM_EVENT_TOLD:
+		sim_arbiter_told(sim, event->argument);
+		break;
+	case SIM_EVENT_ARBITER_BACK:
+		sim->arbiter.away = false;
+		sim_note(sim, SIM_NOTE_ARBITER, 0, 0, 0, 0);
+		break;
+	case SIM_EVENT_BOOTED:
+	case SIM_EVENT_RECORD:
+	case SIM_EVENT_REFILL:
+	case SIM_EVENT_STAGE:
+		if (event->argument == sim->nodes[event->node].life)
+			of_control(sim, &sim->nodes[event->node], event);
 		break;
 	case SIM_EVENT_FAULT:
 		if (!sim->calm)
@@ -387,8 +553,9 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 static void reset(struct sim *sim)
 {
 	sim->now_ns = 0;
-	sim->calm = sim->paired = sim->memory_lost = sim->primary_empty = false;
-	sim->exposed = sim->over = false;
+	sim->calm = sim->paired = sim->over = sim->stuck = sim->wiped = false;
+	sim->crash_entries = 0;
+	memset(&sim->arbiter, 0, sizeof(sim->arbiter));
 	sim->transcript_hash = sim->seed;
 	sim->note_count = sim->steps = 0;
 	sim->fault_random = sim_stream(sim->seed, 2);
@@ -399,17 +566,19 @@ static void reset(struct sim *sim)
 	for (uint32_t i = 0; i < 2; i++) {
 		struct sim_node *node = &sim->nodes[i];
 		node->id = i;
-		node->running = false;
+		node->state = SIM_DOWN;
 		node->life = 0;
+		node->persisted = 0;
+		memset(&node->disk, 0, sizeof(node->disk));
+		memset(node->lives, 0, sizeof(node->lives));
+		node->log[0] = 0;
 		node->random = sim_stream(sim->seed, 10 + i);
 		node->paused_until_ns = 0;
 		node->next_poll_ns = UINT64_MAX;
 		node->rx_head = node->rx_tail = node->request_head = node->request_tail = 0;
-		node->frames_sent = node->frame_heard = 0;
+		node->frames_sent = node->frame_heard = node->standby_heard = 0;
 		node->history_count = node->committed_before = 0;
 		memset(&node->core, 0, sizeof(node->core));
-		sim_disk_reset(node);
-		memset(node->lengths, 0, sizeof(node->lengths));
 		uint64_t incarnation = sim_between(&random, 10, 1000);
 		for (uint32_t life = 0; life < SIM_MAX_LIVES; life++) {
 			node->incarnations[life] = incarnation;
@@ -423,31 +592,54 @@ static void reset(struct sim *sim)
 	schedule_fault(sim);
 }
 
-/* After the faults the pair must be level soon, whatever the clients do (inv. 33). What was in
- * flight may still be late, and a node may be on its way back. */
+/* Where only the operator can help: whoever could tell what was acknowledged has lost its disk. */
+static bool helpless(const struct sim *sim)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct sim_node *node = &sim->nodes[i];
+		if (!sim_running(node) || node->core.mode != REP_MODE_WAITING)
+			return false;
+	}
+	return sim->wiped;
+}
+
+static bool level(const struct sim *sim)
+{
+	const struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
+	const struct rep_core *core = a->core.primary ? &a->core : &b->core;
+	enum rep_mode wanted = sim->plan.ack == REP_ACK_NONE ? REP_MODE_ASYNC : REP_MODE_PAIRED;
+	return sim_running(a) && sim_running(b) && core->mode == wanted &&
+	       a->history_count == b->history_count && core->committed == core->last_sequence;
+}
+
+/* After the faults the pair must be whole again within a bound, whatever the clients do (inv. 33).
+ */
 static void note_paired(struct sim *sim)
 {
-	const struct rep_core *core = &sim->nodes[0].core;
-	uint64_t window_ns = sim->plan.interval_ns * sim->plan.misses;
-	uint64_t bound_ns = window_ns + sim->plan.long_delay_ns + 15 * sim->plan.interval_ns;
+	uint64_t bound_ns = sim->plan.liveness_ns / 2;
 	if (!sim->calm || sim->paired)
 		return;
 	uint64_t took_ns = sim->now_ns - sim->plan.faults_end_ns;
-	bool hopeless = sim->memory_lost || sim->primary_empty || sim->nodes[0].life > 0 ||
-			sim->nodes[1].life > 0;
+	if (took_ns >= bound_ns && helpless(sim)) {
+		sim_count(sim, SIM_COUNT_STUCK);
+		sim->stuck = true;
+		return;
+	}
 	SIM_REQUIRE(
 		sim,
-		hopeless || took_ns < bound_ns,
-		"not level %lu ns after the faults: mode %u, %s (inv. 33)",
+		took_ns < bound_ns,
+		"not whole %lu ns after the faults: node 0 %s, %s; node 1 %s, %s (inv. 33)",
 		took_ns,
-		core->mode,
-		rep_reason_name(core->reason)
+		rep_mode_name(sim->nodes[0].core.mode),
+		rep_reason_name(sim->nodes[0].core.reason),
+		rep_mode_name(sim->nodes[1].core.mode),
+		rep_reason_name(sim->nodes[1].core.reason)
 	);
-	if (core->mode != REP_MODE_PAIRED || core->committed < sim->calm_sequence)
+	if (!level(sim))
 		return;
 	sim->paired = true;
 	uint64_t percent = took_ns * 100 / bound_ns;
-	if (percent > sim->slowest_percent && !hopeless) {
+	if (percent > sim->slowest_percent) {
 		sim->slowest_percent = percent;
 		sim->slowest_seed = sim->seed;
 	}
@@ -470,12 +662,11 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 		}
 		sim->now_ns = event.time_ns;
 		dispatch(sim, &event);
-		if (sim->over)
-			return true; /* an excused loss: there is nothing left to compare with */
-		note_paired(sim);
-		if (sim->calm && (event.order & 63) == 0 && sim_clients_done(sim) &&
-		    sim->nodes[1].history_count == sim->nodes[0].history_count &&
-		    sim->nodes[0].core.committed == sim->nodes[0].history_count)
+		if (!sim->over)
+			note_paired(sim);
+		if (sim->over || sim->stuck)
+			return true; /* counted: there is nothing left to compare with */
+		if (sim->calm && (event.order & 63) == 0 && sim_clients_done(sim) && level(sim))
 			break;
 	}
 	sim_check_end(sim);
@@ -485,7 +676,6 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 		sim->counts[SIM_COUNT_MERGED] += stats->entries_merged;
 		sim->counts[SIM_COUNT_RESENT] += stats->entries_resent;
 		sim->counts[SIM_COUNT_OUT_OF_ORDER] += stats->entries_out_of_order;
-		sim->counts[SIM_COUNT_BLOCKED] += stats->times_blocked;
 	}
 	return true;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The simulator: two nodes, a network, clients and checkers in one thread and virtual time, all of
- * it drawn from one 64-bit seed. Replication core, session table, intake, frames and shards are the
- * product's own object code; everything in this folder is what surrounds them, and the checkers,
- * which keep their own ledgers and share no code with what they check.
+ * The simulator: two nodes with their disks and control processes, an arbiter, a network, clients
+ * and checkers in one thread and virtual time, all of it drawn from one 64-bit seed. Replication
+ * core with its role machine, session table, intake, frames and shards are the product's own object
+ * code; everything in this folder is what surrounds them, and the checkers, which keep their own
+ * ledgers and share no code with what they check.
  *
  * One struct sim is reused for all runs of a process. Nothing here reads a clock or depends on an
  * address, so a seed gives the same transcript every time.
@@ -33,7 +34,10 @@
 #define SIM_MAX_MTU 1500
 #define SIM_MAX_ENTRY (REP_ENTRY_HEADER_BYTES + SIM_MAX_PAYLOAD)
 #define SIM_MAX_HISTORY 4096
-#define SIM_MAX_LIVES 6
+#define SIM_MAX_FACTS 8192
+#define SIM_MAX_LIVES 12
+#define SIM_MAX_EPOCHS 512
+#define SIM_STAGE 24	  /* entries that control fetches from the log at once */
 #define SIM_FRAMES 2048	  /* in flight and in receive queues */
 #define SIM_MESSAGES 2048 /* of clients, in flight and queued */
 #define SIM_EVENTS 16384
@@ -45,26 +49,34 @@
 #define SIM_NOTES 200
 #define SIM_ETHERNET_BYTES 14
 #define SIM_ASSET_BASE 7000
-#define SIM_EPOCH 2 /* of the first life of node 0, its author; later lives have higher ones */
 
 /* Kinds of faults; which of them exist in a run is drawn (swarm testing, Groce et al. 2012). */
-#define SIM_FAULT_LIST(X)             \
-	X(LOSS, "loss")               \
-	X(DUPLICATE, "duplicate")     \
-	X(REORDER, "reorder")         \
-	X(DELAY, "delay")             \
-	X(CORRUPT, "corrupt")         \
-	X(CUT_BOTH, "cut-both")       \
-	X(CUT_ONE, "cut-one")         \
-	X(INJECT, "inject")           \
-	X(PAUSE, "pause")             \
-	X(RESTART, "restart")         \
-	X(LATE_START, "late-start")   \
-	X(CLIENT_NET, "client-net")   \
-	X(CLIENT_LIES, "client-lies") \
-	X(WORKER_LAG, "worker-lag")   \
-	X(SMALL_QUEUE, "small-queue") \
-	X(SESSION_END, "session-end")
+#define SIM_FAULT_LIST(X)                 \
+	X(LOSS, "loss")                   \
+	X(DUPLICATE, "duplicate")         \
+	X(REORDER, "reorder")             \
+	X(DELAY, "delay")                 \
+	X(CORRUPT, "corrupt")             \
+	X(CUT_BOTH, "cut-both")           \
+	X(CUT_ONE, "cut-one")             \
+	X(INJECT, "inject")               \
+	X(PAUSE, "pause")                 \
+	X(RESTART, "restart")             \
+	X(RESTART_BOTH, "restart-both")   \
+	X(LATE_START, "late-start")       \
+	X(CLIENT_NET, "client-net")       \
+	X(CLIENT_LIES, "client-lies")     \
+	X(WORKER_LAG, "worker-lag")       \
+	X(SMALL_QUEUE, "small-queue")     \
+	X(SESSION_END, "session-end")     \
+	X(ARBITER_SLOW, "arbiter-slow")   \
+	X(ARBITER_LOSES, "arbiter-loses") \
+	X(ARBITER_AWAY, "arbiter-away")   \
+	X(DISK_SLOW, "disk-slow")         \
+	X(DISK_FAILS, "disk-fails")       \
+	X(DISK_FULL, "disk-full")         \
+	X(DISK_LOST, "disk-lost")         \
+	X(OPERATOR, "operator")
 
 enum sim_fault {
 #define X(id, name) SIM_FAULT_##id,
@@ -95,15 +107,19 @@ struct sim_plan {
 	uint32_t client_loss, client_duplicate;
 	uint32_t rx_ring;
 	uint32_t early_restart, early_restart_node; /* after so many entries; 0: none */
+	uint32_t crash_at, crash_role; /* kill the node that just entered this mode so often */
 	uint64_t lag_ns;
 	uint32_t clients, assets, client_window, operations;
 	uint32_t retry_ns_factor;
 	uint64_t think_ns;
 	uint64_t faults_end_ns, liveness_ns;
-	bool log;	   /* the nodes have one, and come back from it */
-	bool durable_acks; /* with a log only */
-	bool power;	   /* a node that is killed loses what was not durable */
-	uint64_t sync_ns;
+	enum rep_policy policy;
+	enum rep_ack ack;
+	bool power; /* a node that is killed loses what was not durable */
+	uint64_t sync_ns, record_ns, boot_ns, refill_ns, stage_ns;
+	uint64_t takeover_delay_ns, hold_down_ns;
+	uint64_t ask_timeout_ns, arbiter_delay_ns, arbiter_long_ns, fresh_ns;
+	uint32_t arbiter_loss; /* permille, each way */
 };
 
 /* --- Events and what they carry --- */
@@ -114,7 +130,14 @@ enum sim_event_kind {
 	SIM_EVENT_ANSWER,  /* arrives at a client; argument: message */
 	SIM_EVENT_POLL,
 	SIM_EVENT_CLIENT, /* a client's turn */
-	SIM_EVENT_START,  /* of a node */
+	SIM_EVENT_START,  /* of a node: its control boots it */
+	SIM_EVENT_BOOTED, /* argument: life */
+	SIM_EVENT_RECORD, /* the role record is on the disk; argument: life */
+	SIM_EVENT_REFILL, /* argument: life */
+	SIM_EVENT_STAGE,  /* argument: life */
+	SIM_EVENT_ASKED,  /* at the arbiter; argument: question */
+	SIM_EVENT_TOLD,	  /* its answer at the node; argument: question */
+	SIM_EVENT_ARBITER_BACK,
 	SIM_EVENT_FAULT,
 	SIM_EVENT_HEAL, /* argument: directions, a bit each */
 };
@@ -144,6 +167,7 @@ struct sim_message {
 	uint8_t client;
 	uint8_t opcode;
 	uint8_t status; /* of an answer */
+	uint32_t epoch; /* of who answers */
 	bool repeat;
 	uint16_t payload_bytes;
 	/* As in the client protocol's block. */
@@ -184,18 +208,32 @@ struct sim_worker {
 	struct sim_item held[SIM_WORKER_ITEMS]; /* executed, not answered yet */
 };
 
-/* disk.c */
+/* A node's log, as indexes of facts, and its role record. */
 struct sim_disk {
 	uint64_t written, durable;
 	uint64_t busy_until_ns; /* 0: nothing is on its way */
-	_Alignas(8) uint8_t entries[SIM_MAX_HISTORY + 1][SIM_MAX_ENTRY];
+	uint64_t full_until_ns;
+	uint32_t log[SIM_MAX_HISTORY + 1];
+	struct rep_record record;  /* durable; mode BLANK: none */
+	struct rep_record writing; /* on its way; write_number 0: nothing is */
+	struct rep_record wanted;  /* after that; the same */
+};
+
+enum sim_state { SIM_DOWN, SIM_BOOTING, SIM_RUNNING };
+
+/* What the checkers know about one life of a node. */
+struct sim_life {
+	uint64_t length;	/* most entries that it ever held */
+	uint64_t durable;	/* most that its log held durably */
+	uint32_t standby_epoch; /* newest in which it was STANDBY */
 };
 
 struct sim_node {
 	uint32_t id;
-	bool running;
+	enum sim_state state;
 	uint32_t life; /* from 0 */
 	uint64_t incarnations[SIM_MAX_LIVES];
+	struct sim_life lives[SIM_MAX_LIVES];
 	struct rep_core core;
 	struct rep_session_table sessions;
 	struct rep_intake intake;
@@ -210,13 +248,26 @@ struct sim_node {
 	uint32_t rx[SIM_RX_RING], rx_head, rx_tail;
 	uint32_t requests[SIM_RX_RING], request_head, request_tail;
 
-	/* Ledger of the checkers, by life. */
-	uint64_t history_count; /* appended in this life */
-	uint64_t lengths[SIM_MAX_LIVES];
+	/* Of its control process. */
+	uint64_t persisted;
+	bool answered;
+	struct rep_answer answer;
+	uint64_t refill_number, refill_keep;
+	struct rep_range staged;
+	uint64_t stage_wanted;
+	enum rep_operation operation; /* of the operator, with the next poll */
+	bool stop_due;		      /* is to be stopped in good order */
+
+	/* Ledger of the checkers. */
+	uint64_t history_count; /* entries held in this life's memory */
+	uint32_t log[SIM_MAX_HISTORY + 1];
 	uint64_t committed_before;
 	uint64_t frames_sent;
 	uint64_t frame_heard; /* highest number of a frame that this node decoded, in any life */
-	bool answered_poll;
+	uint32_t epoch_told;  /* the same, with what waits for its core */
+	uint32_t epoch_seen;  /* highest that a frame told this life of */
+	enum rep_mode mode_before;
+	uint64_t standby_heard; /* the same, when it was STANDBY for the last time */
 
 	struct sim_disk disk;
 	uint64_t last_used_ns[SIM_MAX_SESSIONS];
@@ -224,6 +275,21 @@ struct sim_node {
 	_Alignas(64) uint8_t session_memory[16384];
 	_Alignas(64) uint8_t arena_memory[SIM_MAX_SLOTS * 128];
 	_Alignas(64) uint8_t shard_memory[SIM_MAX_WORKERS][256 * 1024];
+};
+
+/* --- Arbiter --- */
+
+#define SIM_QUESTIONS 64
+struct sim_question {
+	bool used;
+	uint32_t node, life;
+	struct rep_ask ask;
+	struct rep_answer answer;
+};
+struct sim_arbiter {
+	struct rep_pair pair;
+	bool away;
+	struct sim_question questions[SIM_QUESTIONS];
 };
 
 /* --- Clients --- */
@@ -247,15 +313,19 @@ struct sim_client {
 	uint64_t open_retry_ns;
 	struct sim_request requests[SIM_MAX_INFLIGHT * 2]; /* by request_seq */
 	uint64_t finished;
+	uint32_t epoch;	 /* highest of the answers that it heard */
+	uint32_t target; /* the node that it takes for the primary */
 	bool final_done; /* a request born after the faults has finished */
 	struct sim_random random;
 };
 
 /* --- Checkers --- */
 
-/* What the checkers know about one entry of the one history. */
+/* What the checkers know about one entry: (epoch, sequence) names it, and what came before it. */
 struct sim_fact {
 	uint32_t epoch;
+	uint32_t before; /* the entry before it: an index; 0: it is the first */
+	uint64_t sequence;
 	uint64_t hash; /* of all its bytes */
 	uint64_t client_id, request_seq, first_incomplete_seq, asset_id;
 	uint64_t timestamp_ns;
@@ -267,58 +337,84 @@ struct sim_fact {
 	uint64_t version;
 	int64_t value;	 /* of the asset after it */
 	uint64_t digest; /* of the reference: the same history with one worker */
+	bool known;	 /* the results are filled in */
 	bool answered;	 /* without the repeat flag */
-	bool session_open;
-	uint64_t session_first; /* OPEN: highest firstIncompleteSeq in the session's entries */
+	_Alignas(8) uint8_t bytes[SIM_MAX_ENTRY];
 };
 
 struct sim_asset {
 	int64_t value;
-	uint64_t version, last_sequence, acked_version;
+	uint64_t version, last_sequence;
 };
 
-#define SIM_SET_SLOTS 8192
+#define SIM_SET_SLOTS 16384
 
-struct sim_ledger {
-	uint32_t epoch;	    /* of its newest entry */
-	uint64_t count;	    /* entries in the history */
-	uint64_t committed; /* of them, by the primary */
+/* The state after a node's entries, by the checkers' own means: a register model, the sessions, and
+ * a reference that replays with a single worker. */
+struct sim_view {
+	uint64_t count; /* entries */
+	uint32_t epoch; /* of its newest entry */
 	uint64_t open_sessions;
-	struct sim_fact facts[SIM_MAX_HISTORY + 1];
 	struct sim_asset assets[SIM_MAX_ASSETS];
-	_Alignas(8) uint8_t entries[SIM_MAX_HISTORY + 1][SIM_MAX_ENTRY];
-	uint64_t set[SIM_SET_SLOTS]; /* of (client, requestSeq): the sequence that applied it */
+	uint32_t log[SIM_MAX_HISTORY + 1];
+	bool session_open[SIM_MAX_HISTORY + 1];	     /* by the sequence of its OPEN */
+	uint64_t session_first[SIM_MAX_HISTORY + 1]; /* highest firstIncompleteSeq in its entries */
+	uint16_t set[SIM_SET_SLOTS]; /* of (client, requestSeq): the sequence that applied it */
 	struct rep_session_table sessions;
 	struct dp_shard shard;
 	_Alignas(64) uint8_t session_memory[16384];
 	_Alignas(64) uint8_t shard_memory[256 * 1024];
 };
 
+struct sim_ledger {
+	uint32_t fact_count;
+	struct sim_fact facts[SIM_MAX_FACTS]; /* from 1 */
+	uint16_t places[SIM_SET_SLOTS];	      /* by (epoch, sequence): index of the fact */
+	struct sim_view views[2];
+	/* The one history of what was committed by anybody (the model's g). */
+	uint64_t committed;
+	uint32_t history[SIM_MAX_HISTORY + 1];
+	uint64_t acked_version[SIM_MAX_ASSETS];
+	struct {
+		uint32_t epoch, node, life;
+		bool used;
+	} authors[SIM_MAX_EPOCHS];
+};
+
 /* --- What a run exercised: a checker that never meets its case proves nothing --- */
 
-#define SIM_COUNT_LIST(X)                         \
-	X(UPDATES, "updates answered")            \
-	X(REPEATS, "repeats answered")            \
-	X(READS, "reads answered")                \
-	X(FORGOTTEN, "forgotten")                 \
-	X(OVERLOADED, "overloaded")               \
-	X(BUSY, "busy")                           \
-	X(NOT_PRIMARY, "not primary")             \
-	X(GONE, "answers gone")                   \
-	X(CLOSED, "sessions closed")              \
-	X(RESENT, "entries resent")               \
-	X(OUT_OF_ORDER, "out of order")           \
-	X(BLOCKED, "times blocked")               \
-	X(DAMAGED, "damaged frames")              \
-	X(INJECTED, "injected frames")            \
-	X(REUSED, "slots reused")                 \
-	X(DIGESTS, "digests compared")            \
-	X(MEMORY_LOST, "memory lost")             \
-	X(PRIMARY_LOST, "primary empty")          \
-	X(REPLAYED, "replays")                    \
-	X(MERGED, "entries merged")               \
-	X(CUT_OFF, "unacknowledged entries gone") \
-	X(EXCUSED, "excused losses")              \
+#define SIM_COUNT_LIST(X)                  \
+	X(UPDATES, "updates answered")     \
+	X(REPEATS, "repeats answered")     \
+	X(READS, "reads answered")         \
+	X(FORGOTTEN, "forgotten")          \
+	X(OVERLOADED, "overloaded")        \
+	X(BUSY, "busy")                    \
+	X(NOT_PRIMARY, "not primary")      \
+	X(GONE, "answers gone")            \
+	X(CLOSED, "sessions closed")       \
+	X(RESENT, "entries resent")        \
+	X(OUT_OF_ORDER, "out of order")    \
+	X(BLOCKED, "times blocked")        \
+	X(DAMAGED, "damaged frames")       \
+	X(INJECTED, "injected frames")     \
+	X(REUSED, "slots reused")          \
+	X(DIGESTS, "digests compared")     \
+	X(CRASHES, "crashes")              \
+	X(TAKEOVERS, "takeovers")          \
+	X(ALONE, "times alone")            \
+	X(RESTARTS, "restarts alone")      \
+	X(MERGES, "merges")                \
+	X(MERGED, "entries merged")        \
+	X(ADMISSIONS, "admissions")        \
+	X(HANDOVERS, "hand-overs")         \
+	X(RESUMED, "resumed while moving") \
+	X(REFILLS, "refills")              \
+	X(CUT, "entries cut")              \
+	X(STAGED, "entries from the log")  \
+	X(UNKNOWN, "unknown outcomes")     \
+	X(EXCUSED, "excused losses")       \
+	X(STUCK, "waits for the operator") \
 	X(RECOVERED, "runs recovered")
 
 enum sim_count {
@@ -335,6 +431,7 @@ enum sim_count {
 	X(READS_UNCOMMITTED, "worker-reads-uncommitted") \
 	X(SKIPS_ENTRY, "worker-skips-entry")             \
 	X(DURABLE_EARLY, "durable-before-sync")          \
+	X(RECORD_EARLY, "record-before-sync")            \
 	X(PASSES_UNLOGGED, "slot-reused-before-logged")  \
 	X(APPLIES_TWICE, "worker-applies-twice")         \
 	X(PASSES_EARLY, "worker-passes-early")           \
@@ -361,27 +458,35 @@ extern enum sim_canary sim_canary;
 
 /* --- Transcript --- */
 
-#define SIM_NOTE_LIST(X)                                             \
-	X(SEND, "send", "type", "frame", "position/first")           \
-	X(TAKE, "take", "type", "frame", "position/first")           \
-	X(REFUSE, "refuse frame", "fault", "bytes", "injected")      \
-	X(DROP, "network drops", "bytes", "why", "")                 \
-	X(DAMAGE, "network damages", "bytes", "", "")                \
-	X(INJECT, "injected", "kind", "type", "frame")               \
-	X(CUT, "cut", "directions", "for_ns", "")                    \
-	X(HEAL, "heal", "directions", "", "")                        \
-	X(PAUSE, "pause", "for_ns", "", "")                          \
-	X(START, "start", "life", "incarnation", "")                 \
-	X(STOP, "stop", "goodbye", "", "")                           \
-	X(MODE, "mode", "mode", "reason", "last")                    \
-	X(APPEND, "append", "sequence", "client", "request")         \
-	X(COMMIT, "commit", "sequence", "", "")                      \
-	X(REQUEST, "request", "client", "request", "kind")           \
-	X(TAKEN, "taken", "client", "request", "verdict")            \
-	X(ANSWER, "answer", "client", "request", "status|repeat<<8") \
-	X(RECEIVE, "client hears", "client", "request", "status")    \
-	X(CLOSE, "close idle", "client", "", "")                     \
-	X(CALM, "faults end", "", "", "")                            \
+#define SIM_NOTE_LIST(X)                                               \
+	X(SEND, "send", "type", "frame", "position/first")             \
+	X(TAKE, "take", "type", "frame", "position/first")             \
+	X(REFUSE, "refuse frame", "fault", "bytes", "injected")        \
+	X(DROP, "network drops", "bytes", "why", "")                   \
+	X(DAMAGE, "network damages", "bytes", "", "")                  \
+	X(INJECT, "injected", "kind", "type", "frame")                 \
+	X(CUT, "cut", "directions", "for_ns", "")                      \
+	X(HEAL, "heal", "directions", "", "")                          \
+	X(PAUSE, "pause", "for_ns", "", "")                            \
+	X(START, "start", "life", "incarnation", "")                   \
+	X(STOP, "stop", "goodbye", "", "")                             \
+	X(MODE, "mode", "", "reason", "last")                          \
+	X(APPEND, "append", "sequence", "client", "request")           \
+	X(COMMIT, "commit", "sequence", "", "")                        \
+	X(REQUEST, "request", "client", "request", "kind")             \
+	X(TAKEN, "taken", "client", "request", "verdict")              \
+	X(ANSWER, "answer", "client", "request", "status|repeat<<8")   \
+	X(RECEIVE, "client hears", "client", "request", "status")      \
+	X(CLOSE, "close idle", "client", "", "")                       \
+	X(RECORD, "role record", "mode", "epoch", "amnesiac")          \
+	X(ASK, "asks", "id", "to", "")                                 \
+	X(DECIDE, "arbiter", "outcome", "epoch", "primary|in_sync<<8") \
+	X(ARBITER, "arbiter is", "away", "", "")                       \
+	X(REFILL, "refill", "keep", "had", "done")                     \
+	X(SERVE, "serves", "epoch", "last", "move")                    \
+	X(DISK, "disk", "what", "until", "")                           \
+	X(OPERATE, "operator", "what", "", "")                         \
+	X(CALM, "faults end", "", "", "")                              \
 	X(END, "end", "history", "digest", "")
 
 enum sim_note_kind {
@@ -415,18 +520,19 @@ struct sim {
 	struct sim_plan plan;
 	uint64_t now_ns;
 	bool calm;   /* the faults are over */
-	bool paired; /* since then: PAIRED, and all from before is committed */
-	uint64_t calm_sequence;
+	bool paired; /* since then, for the first time */
+	struct sim_arbiter arbiter;
+	uint32_t crash_entries; /* into plan.crash_role so far */
 	struct sim_node nodes[2];
 	struct sim_link links[2]; /* by sender */
 	struct sim_client clients[SIM_MAX_CLIENTS];
 	struct sim_ledger ledger;
 	struct sim_random fault_random, client_net_random;
 	uint32_t operations_left;
-	bool primary_empty; /* the primary restarted without a log, and was not PAIRED since */
-	bool exposed;	    /* acknowledged entries were in no memory and, maybe, on no disk */
-	bool over;	    /* what was exposed is lost: the run ends here, and is counted */
-	bool memory_lost;   /* the standby restarted although something had been committed */
+	bool over;  /* both copies of something acknowledged are gone: the run ends, and is counted
+		     */
+	bool stuck; /* only the operator can help, and the run may end so */
+	bool wiped; /* a disk was lost */
 
 	uint32_t event_count, event_order;
 	struct sim_event events[SIM_EVENTS];
@@ -447,13 +553,29 @@ struct sim {
 };
 
 /* --- disk.c --- */
-void sim_disk_reset(struct sim_node *node);
 /* What was under way may be done; what was appended since begins. */
 void sim_disk_step(struct sim *sim, struct sim_node *node);
-uint64_t sim_disk_passed(const struct sim *sim, const struct sim_node *node);
+uint64_t sim_disk_passed(const struct sim_node *node);
 void sim_disk_kill(struct sim *sim, struct sim_node *node);
-/* Fills the node's empty memory from its disk. */
-void sim_disk_replay(struct sim *sim, struct sim_node *node, struct rep_history *history);
+/* Fills the node's empty memory from the first `count` entries of its disk. */
+void sim_disk_replay(
+	struct sim *sim, struct sim_node *node, uint64_t count, struct rep_history *history
+);
+/* Begins to write a role record. */
+void sim_disk_record(struct sim *sim, struct sim_node *node, const struct rep_record *record);
+void sim_disk_record_done(struct sim *sim, struct sim_node *node);
+
+/* --- control.c: what a node's control process does --- */
+void sim_control_boot(struct sim *sim, uint32_t node);
+void sim_control_booted(struct sim *sim, uint32_t node);
+void sim_control_carry_out(struct sim *sim, struct sim_node *node, const struct rep_update *update);
+void sim_control_refilled(struct sim *sim, struct sim_node *node);
+void sim_control_staged(struct sim *sim, struct sim_node *node);
+
+/* --- arbiter.c --- */
+void sim_arbiter_ask(struct sim *sim, const struct sim_node *node, const struct rep_ask *ask);
+void sim_arbiter_asked(struct sim *sim, uint32_t question);
+void sim_arbiter_told(struct sim *sim, uint32_t question);
 
 /* --- sim.c, run.c --- */
 _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
@@ -504,14 +626,18 @@ void sim_client_send(struct sim *sim, uint32_t node, uint32_t message);
 void sim_client_answer(struct sim *sim, uint32_t message);
 
 /* --- node.c, worker.c --- */
-void sim_node_start(struct sim *sim, uint32_t node);
-void sim_node_stop(struct sim *sim, uint32_t node, bool goodbye);
+/* Empty memory, for replay. */
+void sim_node_clear(struct sim *sim, struct sim_node *node);
+void sim_node_start(struct sim *sim, struct sim_node *node);
+void sim_node_kill(struct sim *sim, uint32_t node, bool goodbye);
 void sim_node_wake(struct sim *sim, uint32_t node, uint64_t time_ns);
 void sim_node_poll(struct sim *sim, uint32_t node);
 /* Worker side of a node: hand an item on, work, answer what may be answered. */
 void sim_worker_push(struct sim *sim, struct sim_node *node, const struct sim_item *item);
 void sim_workers_run(struct sim *sim, struct sim_node *node);
 void sim_workers_answer(struct sim *sim, struct sim_node *node);
+/* R10: what nobody here may answer any more. */
+void sim_workers_drop(struct sim_node *node);
 /* Everything up to here is applied, and answered where somebody waits for it. */
 uint64_t sim_workers_passed(const struct sim_node *node);
 /* Answers a request at once, without an entry. */
@@ -521,6 +647,10 @@ void sim_node_refuse(
 	const struct sim_message *request,
 	enum cli_status status
 );
+static inline bool sim_running(const struct sim_node *node)
+{
+	return node->state == SIM_RUNNING;
+}
 
 /* --- clients.c --- */
 void sim_clients_start(struct sim *sim);
@@ -528,22 +658,46 @@ void sim_client_turn(struct sim *sim, uint32_t client);
 void sim_client_hear(struct sim *sim, const struct sim_message *answer);
 bool sim_clients_done(const struct sim *sim);
 
-/* --- checker.c, answers.c --- */
+/* --- ledger.c: what the checkers know --- */
 void sim_ledger_start(struct sim *sim);
-/* The primary is PAIRED, and this is what both hold: what was sequenced beyond is gone. */
-void sim_check_paired(struct sim *sim, const struct sim_node *node);
-/* The opening entry of a session, by the place that its clientId names; NULL: there is none. */
-struct sim_fact *sim_session_of(struct sim_ledger *ledger, uint64_t client_id);
+static inline struct sim_fact *sim_fact_of(struct sim *sim, uint32_t index)
+{
+	return &sim->ledger.facts[index];
+}
+/* The sequence of the OPEN that a clientId names, in this view; 0: there is none. */
+uint64_t sim_session_of(struct sim *sim, const struct sim_view *view, uint64_t client_id);
+/* A view of nothing. */
+void sim_view_clear(struct sim *sim, struct sim_view *view);
+/* The entry that a node has given its next sequence: it is new to the world. */
+uint32_t sim_fact_new(struct sim *sim, uint32_t node, const struct rep_entry *entry);
+/* The entry that was made in this epoch under this sequence; 0: none. */
+uint32_t sim_fact_find(struct sim *sim, uint32_t epoch, uint64_t sequence);
+/* The view goes on with this entry. */
+void sim_view_extend(struct sim *sim, uint32_t node, uint32_t index);
+uint64_t sim_hash_bytes(const void *data, uint32_t bytes);
+
+/* --- checker.c, answers.c --- */
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);
-/* The primary has just given an entry its sequence: the history grows by it. */
-void sim_check_taken(struct sim *sim, const struct sim_node *node);
+/* The primary has just given an entry its sequence. */
+void sim_check_taken(struct sim *sim, struct sim_node *node);
 /* A slot is taken for this sequence. */
 void sim_check_slot(struct sim *sim, const struct sim_node *node, uint64_t sequence);
-void sim_check_wire(struct sim *sim, const struct rep_entry *entry, uint64_t sequence);
+/* This is what the node holds under this sequence. */
+void sim_check_wire(
+	struct sim *sim,
+	const struct sim_node *node,
+	const struct rep_entry *entry,
+	uint64_t sequence
+);
 void sim_check_step(struct sim *sim, struct sim_node *node);
+/* A node is gone: is there still a copy of everything that was committed? */
+void sim_check_crash(struct sim *sim);
+void sim_check_cut(struct sim *sim, const struct sim_node *node, uint64_t keep);
 void sim_check_answer(struct sim *sim, struct sim_node *node, const struct sim_message *answer);
 void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_item *item);
 /* An answer that is no longer kept: only a client that said it needs it no more may see that. */
-void sim_check_unanswered(struct sim *sim, const struct sim_item *item);
+void sim_check_unanswered(
+	struct sim *sim, const struct sim_node *node, const struct sim_item *item
+);
 void sim_check_digest(struct sim *sim, const struct sim_node *node);
 void sim_check_end(struct sim *sim);

@@ -36,7 +36,7 @@ void sim_worker_push(struct sim *sim, struct sim_node *node, const struct sim_it
 static void
 execute(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct sim_item *item)
 {
-	bool primary = node->core.config.role == REP_PRIMARY;
+	bool primary = node->core.primary;
 	if (item->kind == SIM_READ) {
 		struct dp_operation operation = {
 			.asset_id = item->asset_id,
@@ -50,7 +50,7 @@ execute(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struc
 	} else if (item->kind == SIM_UPDATE && !item->repeat) {
 		const struct rep_entry *entry =
 			rep_arena_entry(&node->intake.arena, item->sequence);
-		sim_check_wire(sim, entry, item->sequence);
+		sim_check_wire(sim, node, entry, item->sequence);
 		if (!SIM_CANARY(SKIPS_ENTRY) || item->sequence % 16 != 0 || primary)
 			dp_shard_apply(&worker->shard, entry, item->session);
 		if (SIM_CANARY(APPLIES_TWICE) && item->sequence % 16 == 0)
@@ -93,6 +93,25 @@ void sim_workers_run(struct sim *sim, struct sim_node *node)
 	}
 }
 
+/* What was applied stays so; whom to tell is forgotten. */
+void sim_workers_drop(struct sim_node *node)
+{
+	for (uint32_t w = 0; w < node->worker_count; w++) {
+		struct sim_worker *worker = &node->workers[w];
+		uint32_t kept = worker->head;
+		for (uint32_t i = worker->head; i != worker->tail; i++) {
+			struct sim_item item = worker->queue[i % SIM_WORKER_ITEMS];
+			if (item.kind == SIM_READ || item.repeat)
+				continue;
+			item.client = UINT8_MAX;
+			worker->queue[kept++ % SIM_WORKER_ITEMS] = item;
+		}
+		worker->tail = kept;
+		worker->held_count = 0;
+	}
+	node->side_items = 0;
+}
+
 uint64_t sim_workers_passed(const struct sim_node *node)
 {
 	uint64_t oldest = node->history_count + 1;
@@ -127,6 +146,7 @@ answer(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct
 	struct sim_message answer = {
 		.kind = item->kind,
 		.client = item->client,
+		.epoch = node->core.epoch,
 		.status = item->status,
 		.repeat = item->repeat && !SIM_CANARY(REPEAT_AS_FIRST),
 		.client_id = item->client_id,
@@ -147,7 +167,7 @@ answer(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct
 			&worker->shard, item->session, item->request_seq, item->sequence
 		);
 		if (kept == NULL) {
-			sim_check_unanswered(sim, item);
+			sim_check_unanswered(sim, node, item);
 			return true;
 		}
 		answer.status = kept->status;
