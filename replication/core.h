@@ -320,7 +320,6 @@ struct rep_core {
 
 	/* Primary. */
 	uint64_t sent; /* last sequence put on the wire in this link session */
-	uint64_t sent_most; /* the highest that `sent` was: to a learner it may go back */
 	uint64_t acked;
 	uint64_t acked_ever;
 	uint64_t peer_durable;

@@ -82,9 +82,9 @@ void rep_roles_described(struct rep_core *core, uint64_t now_ns)
 {
 	const struct rep_pair *pair = &core->peer.hello.pair;
 	uint8_t me = core->config.link.node;
-	/* A learner hears of it by ADMIT. */
+	/* A learner hears of it by ADMIT; a blank node has no say. */
 	if (core->config.policy != REP_POLICY_ARBITER && pair->epoch > core->pair.epoch &&
-	    core->mode != REP_MODE_LEARNER) {
+	    core->mode != REP_MODE_LEARNER && core->record.mode != REP_RECORD_BLANK) {
 		/* The right to change the record has been given to us; or this is how it stands. */
 		if (pair->holder == me && core->move.phase == REP_PHASE_NONE)
 			rep_move_begin(core, REP_MOVE_TAKE, *pair, now_ns);
@@ -250,8 +250,18 @@ static bool may_restart(const struct rep_core *core)
 		return record->mode == REP_RECORD_ALONE;
 	/* The move to {P} was not learned: nothing was served in its epoch, and all that was
 	 * acknowledged before is here. */
-	return lone && record->mode == REP_RECORD_PAIRED && !record->amnesiac &&
+	bool held = record->mode == REP_RECORD_PAIRED || record->mode == REP_RECORD_ALONE;
+	return lone && held && !record->amnesiac &&
 	       rep_next_epoch(record->epoch, me) == core->pair.epoch;
+}
+
+/* A move that was found to have taken place is noted before the next one is made. */
+static void restart(struct rep_core *core, uint64_t now_ns)
+{
+	if (core->record.epoch != core->pair.epoch && !CANARY(LAST_PRIMARY_SERVES))
+		rep_move_write(core, REP_RECORD_ALONE, core->pair.epoch, false);
+	else if (rep_move_written(core))
+		stand(core, REP_MOVE_RESTART, now_ns);
 }
 
 /* Both were in sync and the own disk holds all that was acknowledged: either may go on, the last
@@ -304,7 +314,7 @@ static void decide(struct rep_core *core, uint64_t now_ns)
 	if (core->record.mode == REP_RECORD_BLANK || give_back(core, now_ns))
 		return; /* inv. 18 */
 	if (mine && may_restart(core)) {
-		stand(core, REP_MOVE_RESTART, now_ns);
+		restart(core, now_ns);
 		return;
 	}
 	bool both = core->pair.in_sync == REP_BOTH_IN_SYNC;

@@ -11,7 +11,7 @@ void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
 	/* A standby that restarted may hold less than it acknowledged in its former life. */
 	core->acked = from;
 	core->acked_ever = sf_max64(core->acked_ever, core->acked);
-	core->sent = core->sent_most = core->acked;
+	core->sent = core->acked;
 	core->resend_count = 0;
 	core->tail_backoff = 0;
 	core->progress_ns = now_ns;
@@ -27,7 +27,9 @@ void rep_window_acknowledge(struct rep_core *core, const struct rep_header *head
 		core->stats.dropped_no_stream++;
 		return;
 	}
-	if (header->position > core->sent_most) {
+	/* A stream that begins anew may still hear of what the last one sent. */
+	uint64_t most = rep_core_fixed(core) ? core->sent : core->last_sequence;
+	if (header->position > most) {
 		core->stats.dropped_bad_ack++;
 		return;
 	}
@@ -172,7 +174,6 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 		push_data(update, core->sent + 1, count, staged);
 		core->stats.entries_sent += count;
 		core->sent += count;
-		core->sent_most = sf_max64(core->sent_most, core->sent);
 	}
 }
 

@@ -311,8 +311,14 @@ void sim_network_inject(struct sim *sim, uint32_t to)
 	bool forged = true;
 	switch (kind) {
 	case FORGE_EPOCH_LOWER:
+		/* Of an epoch that is over for the receiver too: nothing else was ever said in one
+		 * that it is still in. */
+		if (header->epoch > sim->nodes[to].core.epoch)
+			header->epoch = sim->nodes[to].core.epoch;
 		if (header->epoch > 0)
 			header->epoch -= (uint32_t)sim_between(random, 1, header->epoch);
+		else
+			header->cluster_tag ^= 1;
 		break;
 	case FORGE_SOURCE_OLDER:
 		header->source_incarnation -= sim_between(random, 1, 5);

@@ -644,8 +644,8 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 
 	sim->steps++;
 	uint32_t frame_count = take_frames(sim, node, frames, indexes);
+	sim_disk_step(sim, node); /* before requests: it may halt the core */
 	take_requests(sim, node, &batch);
-	sim_disk_step(sim, node);
 	struct rep_event event = {.frames = frames, .frame_count = frame_count};
 	fill_event(sim, node, &batch, &event);
 	rep_core_step(&node->core, &event, &update);

@@ -597,7 +597,9 @@ static bool helpless(const struct sim *sim)
 {
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct sim_node *node = &sim->nodes[i];
-		if (!sim_running(node) || node->core.mode != REP_MODE_WAITING)
+		bool waits = node->core.mode == REP_MODE_WAITING ||
+			     node->core.reason == REP_REASON_NO_RIGHT;
+		if (!sim_running(node) || !waits)
 			return false;
 	}
 	return sim->wiped;
