@@ -376,11 +376,8 @@ void rec_role_choose(
 	role->record.write_number = sf_max64(choice->number[0], choice->number[1]);
 	if (choice->verdict != REC_ROLE_WHOLE && choice->verdict != REC_ROLE_ONE_BAD)
 		return;
-	/* With one number in both, it is the copy that is written first. */
-	choice->copy = choice->fault[0] != REC_COPY_OK	 ? 1
-		       : choice->fault[1] != REC_COPY_OK ? 0
-		       : choice->number[0] == choice->number[1]
-			       ? choice->number[0] % 2
-			       : choice->number[1] > choice->number[0];
+	/* With one number they are the same record. */
+	choice->copy = choice->fault[0] != REC_COPY_OK ||
+		       (choice->fault[1] == REC_COPY_OK && choice->number[1] > choice->number[0]);
 	*role = found[choice->copy];
 }

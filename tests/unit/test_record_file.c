@@ -163,6 +163,21 @@ static void block_when_it_says_what_cannot_be_is_refused(void **state)
 	}
 }
 
+/* One more than fit, and what follows in memory would do as one. */
+static void lineage_when_too_long_is_refused_without_a_look_behind_it(void **state)
+{
+	struct rec_role roles[2] = {0};
+	for (uint32_t i = 0; i < REP_MAX_LINEAGE; i++)
+		roles[0].lineage[i] = (struct rep_lineage){.epoch = i + 1, .first_sequence = i};
+	memcpy(&roles[1],
+	       &(struct rep_lineage){.epoch = 1000, .first_sequence = 1000},
+	       sizeof(struct rep_lineage));
+	roles[0].lineage_count = REP_MAX_LINEAGE;
+	assert_true(rec_role_is_valid(&roles[0]));
+	roles[0].lineage_count = REP_MAX_LINEAGE + 1;
+	assert_false(rec_role_is_valid(&roles[0]));
+}
+
 static void look_when_nobody_knows_whose_it_is_says_it(void **state)
 {
 	struct files files;
@@ -438,6 +453,7 @@ int main(void)
 		cmocka_unit_test(role_when_written_is_read_as_it_was),
 		cmocka_unit_test(block_when_written_has_each_field_in_its_place),
 		cmocka_unit_test(block_when_it_says_what_cannot_be_is_refused),
+		cmocka_unit_test(lineage_when_too_long_is_refused_without_a_look_behind_it),
 		cmocka_unit_test(look_when_nobody_knows_whose_it_is_says_it),
 		cmocka_unit_test(byte_when_flipped_is_seen_and_the_other_copy_counts),
 		cmocka_unit_test(decoder_when_it_ignores_the_crc_then_the_check_says_so),
