@@ -62,6 +62,7 @@ int cli_events(struct cli *cli);
 int cli_digest(struct cli *cli);
 int cli_check(struct cli *cli);
 int cli_log(struct cli *cli);
+int cli_role(struct cli *cli);
 int cli_config(struct cli *cli);
 int cli_doctor(struct cli *cli);
 

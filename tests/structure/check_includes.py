@@ -28,7 +28,7 @@ MAY_USE = {
     "tests": ALL,
 }
 OPEN_TO_ALL = {"client/messages.h"}  # but not to config
-PURE = re.compile(r"^(replication/|recovery/(?!disk|journal_)|dataplane/model/|dataplane/shard\.)")
+PURE = re.compile(r"^(replication/|recovery/(?!disk|journal_|record_store)|dataplane/model/|dataplane/shard\.)")
 PURE_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h", "string.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 
