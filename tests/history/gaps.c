@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Versions that nobody was told about, and the operations with unknown outcome that may have made
+ * them: each operation makes at most one, each version needs exactly one. An operation fits a
+ * version when it leads from the value before to the value after (where those are known) and was
+ * sent before anybody was answered who saw that version or a later one.
+ *
+ * What fits a version in time fits every later one, so of operations that do the same the one that
+ * was sent last is the right one to take, and a gap too many is found by counting. What is left,
+ * which of different operations to take, is a search: most constrained places first, with a limit.
+ */
+#include "tests/history/checker.h"
+
+#include <stdlib.h>
+
+static int compare_i64(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_likeness(const struct hist_item *a, const struct hist_item *b)
+{
+	if (a->opcode != b->opcode)
+		return (int)a->opcode - (int)b->opcode;
+	int c = compare_i64(a->argument[0], b->argument[0]);
+	return c != 0 ? c : compare_i64(a->argument[1], b->argument[1]);
+}
+
+static int by_likeness(const void *left, const void *right, void *context)
+{
+	const struct hist_checker *checker = context;
+	const struct hist_item *a = &checker->item[*(const uint32_t *)left];
+	const struct hist_item *b = &checker->item[*(const uint32_t *)right];
+	int c = compare_likeness(a, b);
+	return c != 0 ? c : (a->invoked_ns > b->invoked_ns) - (a->invoked_ns < b->invoked_ns);
+}
+
+static uint32_t find_likes(struct hist_checker *checker, uint32_t maybes)
+{
+	uint32_t count = 0;
+	qsort_r(checker->maybe, maybes, sizeof(*checker->maybe), by_likeness, checker);
+	for (uint32_t i = 0; i < maybes; i++) {
+		const struct hist_item *item = &checker->item[checker->maybe[i]];
+		checker->used[checker->maybe[i]] = false;
+		if (i == 0 || compare_likeness(&checker->item[checker->maybe[i - 1]], item) != 0) {
+			checker->like[count].begin = i;
+			count++;
+		}
+		checker->like[count - 1].end = i + 1;
+	}
+	return count;
+}
+
+/* Whether the operation has an effect on this value, and which. */
+static bool leads(const struct hist_item *item, int64_t before, int64_t *after)
+{
+	*after = item->argument[0];
+	switch (item->opcode) {
+	case CLI_REGISTER_ADD:
+		return !__builtin_add_overflow(before, item->argument[0], after);
+	case CLI_REGISTER_SET:
+		return true;
+	case CLI_REGISTER_CAS:
+		*after = item->argument[1];
+		return before == item->argument[0];
+	}
+	return false;
+}
+
+static bool fits(const struct hist_slot *slot, int64_t value)
+{
+	if (slot->known && slot->value != value)
+		return false;
+	return value >= slot->low && value <= slot->high;
+}
+
+/* Of those that do the same: the one sent last of those sent in time, not used yet. */
+static uint32_t
+pick(const struct hist_checker *checker, const struct hist_like *like, uint64_t deadline_ns)
+{
+	uint32_t low = like->begin, high = like->end;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		if (checker->item[checker->maybe[middle]].invoked_ns <= deadline_ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	while (low > like->begin) {
+		low--;
+		if (!checker->used[checker->maybe[low]])
+			return checker->maybe[low];
+	}
+	return HIST_NONE;
+}
+
+static uint32_t count_ways(const struct hist_checker *checker, uint32_t version, uint32_t likes)
+{
+	const struct hist_slot *slot = &checker->slot[version];
+	uint32_t ways = 0;
+	int64_t after;
+	for (uint32_t k = 0; k < likes; k++) {
+		uint32_t item = pick(checker, &checker->like[k], slot->deadline_ns);
+		if (item != HIST_NONE && leads(&checker->item[item], slot[-1].value, &after) &&
+		    fits(slot, after))
+			ways++;
+	}
+	return ways;
+}
+
+static bool is_gap(const struct hist_checker *checker, uint32_t version)
+{
+	return checker->slot[version].update == HIST_NONE;
+}
+
+static uint32_t find_runs(struct hist_checker *checker, uint32_t last, uint32_t likes)
+{
+	uint32_t count = 0;
+	bool open = false;
+	for (uint32_t v = 1; v <= last; v++) {
+		if (!is_gap(checker, v)) {
+			open = false;
+			continue;
+		}
+		if (!open)
+			checker->run[count++] = (struct hist_run){.first = v};
+		checker->run[count - 1].count++;
+		open = checker->run[count - 1].open = !checker->slot[v].known;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		struct hist_run *run = &checker->run[i];
+		if (run->count == 1)
+			run->ways = count_ways(checker, run->first, likes);
+	}
+	return count;
+}
+
+/* What is determined comes first: an open end takes what is left over. */
+static int by_freedom(const void *left, const void *right)
+{
+	const struct hist_run *a = left, *b = right;
+	if (a->open != b->open)
+		return (int)a->open - (int)b->open;
+	if (a->count != b->count)
+		return (a->count > b->count) - (a->count < b->count);
+	if (a->ways != b->ways)
+		return (a->ways > b->ways) - (a->ways < b->ways);
+	return (a->first > b->first) - (a->first < b->first);
+}
+
+static uint32_t find_places(struct hist_checker *checker, uint32_t runs)
+{
+	uint32_t count = 0;
+	qsort(checker->run, runs, sizeof(*checker->run), by_freedom);
+	for (uint32_t i = 0; i < runs; i++) {
+		for (uint32_t j = 0; j < checker->run[i].count; j++) {
+			checker->place[count++] = (struct hist_place){
+				.version = checker->run[i].first + j,
+				.item = HIST_NONE,
+				.first = j == 0,
+			};
+		}
+	}
+	return count;
+}
+
+/* The first version for which, with those before it, too few operations were sent in time; 0: none.
+ * Both deadlines and what fits them grow with the version, so counting is enough (Hall). */
+static uint32_t find_excess(struct hist_checker *checker, uint32_t last, uint32_t maybes)
+{
+	uint64_t *sent = checker->scratch;
+	uint32_t in_time = 0, needed = 0;
+	for (uint32_t i = 0; i < maybes; i++)
+		sent[i] = checker->item[checker->maybe[i]].invoked_ns;
+	for (uint32_t v = 1; v <= last; v++) {
+		if (!is_gap(checker, v))
+			continue;
+		needed++;
+		while (in_time < maybes && sent[in_time] <= checker->slot[v].deadline_ns)
+			in_time++;
+		if (in_time < needed)
+			return v;
+	}
+	return 0;
+}
+
+static bool try_place(struct hist_checker *checker, struct hist_place *place, uint32_t likes)
+{
+	const struct hist_slot *slot = &checker->slot[place->version];
+	int64_t before = place->first ? slot[-1].value : place[-1].value;
+	for (; place->kind < likes; place->kind++) {
+		uint32_t item = pick(checker, &checker->like[place->kind], slot->deadline_ns);
+		if (item == HIST_NONE || !leads(&checker->item[item], before, &place->value) ||
+		    !fits(slot, place->value))
+			continue;
+		place->item = item;
+		checker->used[item] = true;
+		place->kind++;
+		return true;
+	}
+	return false;
+}
+
+enum outcome { FILLED, IMPOSSIBLE, GAVE_UP };
+
+static enum outcome
+search(struct hist_checker *checker, uint32_t places, uint32_t likes, uint32_t *deepest)
+{
+	uint64_t steps = 0;
+	uint32_t depth = 0;
+	*deepest = 0;
+	while (depth < places) {
+		steps += likes;
+		if (steps > checker->limits.gap_steps + (uint64_t)places * likes)
+			return GAVE_UP;
+		struct hist_place *place = &checker->place[depth];
+		if (try_place(checker, place, likes)) {
+			depth++;
+			if (depth < places)
+				checker->place[depth].kind = 0;
+			*deepest = depth > *deepest ? depth : *deepest;
+			continue;
+		}
+		if (depth == 0)
+			return IMPOSSIBLE;
+		depth--;
+		checker->used[checker->place[depth].item] = false;
+	}
+	return FILLED;
+}
+
+static int by_time(const void *left, const void *right, void *context)
+{
+	const struct hist_checker *checker = context;
+	uint64_t a = checker->item[*(const uint32_t *)left].invoked_ns;
+	uint64_t b = checker->item[*(const uint32_t *)right].invoked_ns;
+	return (a > b) - (a < b);
+}
+
+void hist_fill_gaps(
+	struct hist_checker *checker,
+	uint64_t asset_id,
+	uint32_t last,
+	uint32_t maybes,
+	struct hist_verdict *verdict
+)
+{
+	qsort_r(checker->maybe, maybes, sizeof(*checker->maybe), by_time, checker);
+	uint32_t excess = find_excess(checker, last, maybes);
+	if (excess != 0) {
+		hist_add(verdict, HIST_GAP, asset_id, excess, HIST_NONE, HIST_NONE);
+		return;
+	}
+	uint32_t likes = find_likes(checker, maybes);
+	uint32_t runs = find_runs(checker, last, likes);
+	uint32_t places = find_places(checker, runs), deepest = 0;
+	switch (search(checker, places, likes, &deepest)) {
+	case FILLED:
+		verdict->gaps += places;
+		break;
+	case GAVE_UP:
+		verdict->gave_up++;
+		break;
+	case IMPOSSIBLE: {
+		uint32_t version = checker->place[deepest].version;
+		const struct hist_slot *next = &checker->slot[version];
+		uint32_t seen =
+			version < last && next[1].update != HIST_NONE ? next[1].update : next->seen;
+		uint32_t operation = seen == HIST_NONE ? HIST_NONE : checker->item[seen].operation;
+		hist_add(verdict, HIST_GAP, asset_id, version, operation, HIST_NONE);
+		break;
+	}
+	}
+}
