@@ -60,6 +60,7 @@ struct hist_place {
 	uint32_t item; /* chosen */
 	int64_t value; /* after it */
 	bool first;    /* of its run */
+	bool open;     /* its run is */
 };
 
 /* Unknown operations with equal opcode and arguments: interchangeable but for when they were sent.

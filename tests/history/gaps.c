@@ -35,19 +35,31 @@ static int by_likeness(const void *left, const void *right, void *context)
 	return c != 0 ? c : (a->invoked_ns > b->invoked_ns) - (a->invoked_ns < b->invoked_ns);
 }
 
+/* Those sent last come first, so that those that fit more places are kept. */
+static int by_first_sent(const void *left, const void *right, void *context)
+{
+	const struct hist_checker *checker = context;
+	const struct hist_like *a = left, *b = right;
+	uint64_t sent_a = checker->item[checker->maybe[a->begin]].invoked_ns;
+	uint64_t sent_b = checker->item[checker->maybe[b->begin]].invoked_ns;
+	if (sent_a != sent_b)
+		return sent_a > sent_b ? -1 : 1;
+	return (a->begin > b->begin) - (a->begin < b->begin);
+}
+
 static uint32_t find_likes(struct hist_checker *checker, uint32_t maybes)
 {
 	uint32_t count = 0;
 	qsort_r(checker->maybe, maybes, sizeof(*checker->maybe), by_likeness, checker);
 	for (uint32_t i = 0; i < maybes; i++) {
 		const struct hist_item *item = &checker->item[checker->maybe[i]];
-		checker->used[checker->maybe[i]] = false;
 		if (i == 0 || compare_likeness(&checker->item[checker->maybe[i - 1]], item) != 0) {
 			checker->like[count].begin = i;
 			count++;
 		}
 		checker->like[count - 1].end = i + 1;
 	}
+	qsort_r(checker->like, count, sizeof(*checker->like), by_first_sent, checker);
 	return count;
 }
 
@@ -135,15 +147,16 @@ static uint32_t find_runs(struct hist_checker *checker, uint32_t last, uint32_t 
 	return count;
 }
 
-/* What is determined comes first: an open end takes what is left over. */
+/* What is determined comes first, the most constrained before the others; open ends, in order of
+ * version, take what is left over. */
 static int by_freedom(const void *left, const void *right)
 {
 	const struct hist_run *a = left, *b = right;
 	if (a->open != b->open)
 		return (int)a->open - (int)b->open;
-	if (a->count != b->count)
+	if (!a->open && a->count != b->count)
 		return (a->count > b->count) - (a->count < b->count);
-	if (a->ways != b->ways)
+	if (!a->open && a->ways != b->ways)
 		return (a->ways > b->ways) - (a->ways < b->ways);
 	return (a->first > b->first) - (a->first < b->first);
 }
@@ -158,28 +171,34 @@ static uint32_t find_places(struct hist_checker *checker, uint32_t runs)
 				.version = checker->run[i].first + j,
 				.item = HIST_NONE,
 				.first = j == 0,
+				.open = checker->run[i].open,
 			};
 		}
 	}
 	return count;
 }
 
-/* The first version for which, with those before it, too few operations were sent in time; 0: none.
- * Both deadlines and what fits them grow with the version, so counting is enough (Hall). */
-static uint32_t find_excess(struct hist_checker *checker, uint32_t last, uint32_t maybes)
+/* The first of these versions, given in rising order, for which, with those before it, too few
+ * unused operations were sent in time; 0: none. Deadlines grow with the version, and so does what
+ * fits them, so counting is enough (Hall). */
+static uint32_t find_excess(
+	const struct hist_checker *checker,
+	const struct hist_place *place,
+	uint32_t places,
+	uint32_t maybes
+)
 {
-	uint64_t *sent = checker->scratch;
-	uint32_t in_time = 0, needed = 0;
-	for (uint32_t i = 0; i < maybes; i++)
-		sent[i] = checker->item[checker->maybe[i]].invoked_ns;
-	for (uint32_t v = 1; v <= last; v++) {
-		if (!is_gap(checker, v))
-			continue;
-		needed++;
-		while (in_time < maybes && sent[in_time] <= checker->slot[v].deadline_ns)
-			in_time++;
-		if (in_time < needed)
-			return v;
+	const uint32_t *by_time = (const uint32_t *)checker->scratch;
+	uint32_t in_time = 0, next = 0;
+	for (uint32_t i = 0; i < places; i++) {
+		uint64_t deadline_ns = checker->slot[place[i].version].deadline_ns;
+		for (; next < maybes; next++) {
+			if (checker->item[by_time[next]].invoked_ns > deadline_ns)
+				break;
+			in_time += checker->used[by_time[next]] ? 0 : 1;
+		}
+		if (in_time <= i)
+			return place[i].version;
 	}
 	return 0;
 }
@@ -204,17 +223,26 @@ static bool try_place(struct hist_checker *checker, struct hist_place *place, ui
 enum outcome { FILLED, IMPOSSIBLE, GAVE_UP };
 
 static enum outcome
-search(struct hist_checker *checker, uint32_t places, uint32_t likes, uint32_t *deepest)
+search(struct hist_checker *checker,
+       uint32_t places,
+       uint32_t likes,
+       uint32_t maybes,
+       uint32_t *deepest)
 {
 	uint64_t steps = 0;
-	uint32_t depth = 0;
+	uint32_t depth = 0, closed = 0;
+	while (closed < places && !checker->place[closed].open)
+		closed++;
 	*deepest = 0;
 	while (depth < places) {
 		steps += likes;
 		if (steps > checker->limits.gap_steps + (uint64_t)places * likes)
 			return GAVE_UP;
 		struct hist_place *place = &checker->place[depth];
-		if (try_place(checker, place, likes)) {
+		/* No order of what is left over makes it enough: back to what was determined. */
+		bool enough = depth != closed || place->kind > 0 ||
+			      find_excess(checker, place, places - closed, maybes) == 0;
+		if (enough && try_place(checker, place, likes)) {
 			depth++;
 			if (depth < places)
 				checker->place[depth].kind = 0;
@@ -237,6 +265,14 @@ static int by_time(const void *left, const void *right, void *context)
 	return (a > b) - (a < b);
 }
 
+/* Who made the version after, or else who saw this one. */
+static uint32_t witness(const struct hist_checker *checker, uint32_t version, uint32_t last)
+{
+	const struct hist_slot *slot = &checker->slot[version];
+	uint32_t seen = version < last && slot[1].update != HIST_NONE ? slot[1].update : slot->seen;
+	return seen == HIST_NONE ? HIST_NONE : checker->item[seen].operation;
+}
+
 void hist_fill_gaps(
 	struct hist_checker *checker,
 	uint64_t asset_id,
@@ -245,16 +281,26 @@ void hist_fill_gaps(
 	struct hist_verdict *verdict
 )
 {
-	qsort_r(checker->maybe, maybes, sizeof(*checker->maybe), by_time, checker);
-	uint32_t excess = find_excess(checker, last, maybes);
+	uint32_t *sorted = (uint32_t *)checker->scratch, gaps = 0, deepest = 0;
+	for (uint32_t i = 0; i < maybes; i++) {
+		sorted[i] = checker->maybe[i];
+		checker->used[sorted[i]] = false;
+	}
+	qsort_r(sorted, maybes, sizeof(*sorted), by_time, checker);
+	for (uint32_t v = 1; v <= last; v++) {
+		if (is_gap(checker, v))
+			checker->place[gaps++].version = v;
+	}
+	uint32_t excess = find_excess(checker, checker->place, gaps, maybes);
 	if (excess != 0) {
-		hist_add(verdict, HIST_GAP, asset_id, excess, HIST_NONE, HIST_NONE);
+		uint32_t operation = witness(checker, excess, last);
+		hist_add(verdict, HIST_GAP, asset_id, excess, operation, HIST_NONE);
 		return;
 	}
 	uint32_t likes = find_likes(checker, maybes);
 	uint32_t runs = find_runs(checker, last, likes);
-	uint32_t places = find_places(checker, runs), deepest = 0;
-	switch (search(checker, places, likes, &deepest)) {
+	uint32_t places = find_places(checker, runs);
+	switch (search(checker, places, likes, maybes, &deepest)) {
 	case FILLED:
 		verdict->gaps += places;
 		break;
@@ -263,10 +309,7 @@ void hist_fill_gaps(
 		break;
 	case IMPOSSIBLE: {
 		uint32_t version = checker->place[deepest].version;
-		const struct hist_slot *next = &checker->slot[version];
-		uint32_t seen =
-			version < last && next[1].update != HIST_NONE ? next[1].update : next->seen;
-		uint32_t operation = seen == HIST_NONE ? HIST_NONE : checker->item[seen].operation;
+		uint32_t operation = witness(checker, version, last);
 		hist_add(verdict, HIST_GAP, asset_id, version, operation, HIST_NONE);
 		break;
 	}
