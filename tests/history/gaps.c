@@ -106,18 +106,71 @@ pick(const struct hist_checker *checker, const struct hist_like *like, uint64_t 
 	return HIST_NONE;
 }
 
-static uint32_t count_ways(const struct hist_checker *checker, uint32_t version, uint32_t likes)
+/* Those that do exactly this. */
+static struct hist_like find_like(
+	const struct hist_checker *checker,
+	uint32_t maybes,
+	uint8_t opcode,
+	int64_t first,
+	int64_t second
+)
+{
+	const struct hist_item wanted = {.opcode = opcode, .argument = {first, second}};
+	uint32_t bound[2];
+	for (int upper = 0; upper < 2; upper++) {
+		uint32_t low = 0, high = maybes;
+		while (low < high) {
+			uint32_t middle = low + (high - low) / 2;
+			const struct hist_item *item = &checker->item[checker->maybe[middle]];
+			if (compare_likeness(item, &wanted) < upper)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		bound[upper] = low;
+	}
+	return (struct hist_like){.begin = bound[0], .end = bound[1]};
+}
+
+#define LEADING 3
+
+/* The only three kinds of operation that lead from one value to another: one of each that fits in
+ * time and is not used yet, the one sent last first, so that those that fit more places are kept.
+ * Returns how many there are. */
+static uint32_t find_leading(
+	const struct hist_checker *checker,
+	uint32_t maybes,
+	const struct hist_slot *slot,
+	int64_t before,
+	uint32_t found[LEADING]
+)
+{
+	struct hist_like like[LEADING] = {
+		find_like(checker, maybes, CLI_REGISTER_SET, slot->value, 0),
+		find_like(checker, maybes, CLI_REGISTER_CAS, before, slot->value),
+	};
+	int64_t delta;
+	if (!__builtin_sub_overflow(slot->value, before, &delta))
+		like[2] = find_like(checker, maybes, CLI_REGISTER_ADD, delta, 0);
+	uint32_t count = 0;
+	for (uint32_t k = 0; k < LEADING; k++) {
+		uint32_t item = pick(checker, &like[k], slot->deadline_ns);
+		if (item == HIST_NONE)
+			continue;
+		uint64_t sent_ns = checker->item[item].invoked_ns;
+		uint32_t i = count++;
+		for (; i > 0 && checker->item[found[i - 1]].invoked_ns < sent_ns; i--)
+			found[i] = found[i - 1];
+		found[i] = item;
+	}
+	return count;
+}
+
+static uint32_t count_ways(const struct hist_checker *checker, uint32_t version, uint32_t maybes)
 {
 	const struct hist_slot *slot = &checker->slot[version];
-	uint32_t ways = 0;
-	int64_t after;
-	for (uint32_t k = 0; k < likes; k++) {
-		uint32_t item = pick(checker, &checker->like[k], slot->deadline_ns);
-		if (item != HIST_NONE && leads(&checker->item[item], slot[-1].value, &after) &&
-		    fits(slot, after))
-			ways++;
-	}
-	return ways;
+	uint32_t found[LEADING];
+	return slot->known ? find_leading(checker, maybes, slot, slot[-1].value, found) : 0;
 }
 
 static bool is_gap(const struct hist_checker *checker, uint32_t version)
@@ -125,7 +178,7 @@ static bool is_gap(const struct hist_checker *checker, uint32_t version)
 	return checker->slot[version].update == HIST_NONE;
 }
 
-static uint32_t find_runs(struct hist_checker *checker, uint32_t last, uint32_t likes)
+static uint32_t find_runs(struct hist_checker *checker, uint32_t last, uint32_t maybes)
 {
 	uint32_t count = 0;
 	bool open = false;
@@ -142,7 +195,7 @@ static uint32_t find_runs(struct hist_checker *checker, uint32_t last, uint32_t 
 	for (uint32_t i = 0; i < count; i++) {
 		struct hist_run *run = &checker->run[i];
 		if (run->count == 1)
-			run->ways = count_ways(checker, run->first, likes);
+			run->ways = count_ways(checker, run->first, maybes);
 	}
 	return count;
 }
@@ -203,18 +256,32 @@ static uint32_t find_excess(
 	return 0;
 }
 
-static bool try_place(struct hist_checker *checker, struct hist_place *place, uint32_t likes)
+/* Takes the next operation that fits, from place->kind on; a place that is come back to sees the
+ * same operations used as before, so the numbers mean the same. */
+static bool try_place(
+	struct hist_checker *checker,
+	struct hist_place *place,
+	uint32_t likes,
+	uint32_t maybes,
+	uint64_t *steps
+)
 {
 	const struct hist_slot *slot = &checker->slot[place->version];
 	int64_t before = place->first ? slot[-1].value : place[-1].value;
-	for (; place->kind < likes; place->kind++) {
-		uint32_t item = pick(checker, &checker->like[place->kind], slot->deadline_ns);
+	uint32_t found[LEADING], kinds = likes;
+	if (slot->known)
+		kinds = find_leading(checker, maybes, slot, before, found);
+	while (place->kind < kinds) {
+		uint32_t kind = place->kind++;
+		uint32_t item = slot->known
+					? found[kind]
+					: pick(checker, &checker->like[kind], slot->deadline_ns);
+		++*steps;
 		if (item == HIST_NONE || !leads(&checker->item[item], before, &place->value) ||
 		    !fits(slot, place->value))
 			continue;
 		place->item = item;
 		checker->used[item] = true;
-		place->kind++;
 		return true;
 	}
 	return false;
@@ -235,14 +302,13 @@ search(struct hist_checker *checker,
 		closed++;
 	*deepest = 0;
 	while (depth < places) {
-		steps += likes;
-		if (steps > checker->limits.gap_steps + (uint64_t)places * likes)
+		if (++steps > checker->limits.gap_steps)
 			return GAVE_UP;
 		struct hist_place *place = &checker->place[depth];
 		/* No order of what is left over makes it enough: back to what was determined. */
 		bool enough = depth != closed || place->kind > 0 ||
 			      find_excess(checker, place, places - closed, maybes) == 0;
-		if (enough && try_place(checker, place, likes)) {
+		if (enough && try_place(checker, place, likes, maybes, &steps)) {
 			depth++;
 			if (depth < places)
 				checker->place[depth].kind = 0;
@@ -298,7 +364,7 @@ void hist_fill_gaps(
 		return;
 	}
 	uint32_t likes = find_likes(checker, maybes);
-	uint32_t runs = find_runs(checker, last, likes);
+	uint32_t runs = find_runs(checker, last, maybes);
 	uint32_t places = find_places(checker, runs);
 	switch (search(checker, places, likes, maybes, &deepest)) {
 	case FILLED:

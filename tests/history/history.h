@@ -142,7 +142,7 @@ struct hist_limits {
 	uint32_t operations; /* of a history, at most */
 	uint32_t answers;
 	uint32_t finals;
-	uint32_t gap_steps;	/* per asset, 0: 1,000,000 */
+	uint32_t gap_steps;	/* per asset, 0: 20,000,000 */
 	uint32_t search_states; /* per asset, 0: 100,000 */
 };
 

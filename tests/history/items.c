@@ -70,7 +70,7 @@ static struct hist_item *add_item(
 		.version = UINT64_MAX,
 		.invoked_ns = o->invoked_ns,
 		.returned_ns = HIST_NEVER,
-		.argument = {o->argument[0], o->argument[1]},
+		.argument = {o->argument[0], o->opcode == CLI_REGISTER_CAS ? o->argument[1] : 0},
 		.operation = operation,
 		.opcode = o->opcode,
 		.role = (uint8_t)role,
@@ -295,7 +295,7 @@ struct hist_checker *hist_checker_new(const struct hist_limits *limits)
 		return NULL;
 	c->limits = *limits;
 	if (c->limits.gap_steps == 0)
-		c->limits.gap_steps = 1000000;
+		c->limits.gap_steps = 20000000;
 	if (c->limits.search_states == 0)
 		c->limits.search_states = 100000;
 	c->max_items = limits->operations + limits->answers + limits->finals + 1;

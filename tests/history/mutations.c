@@ -273,7 +273,7 @@ static bool read_other_value(struct gen_plan *plan, struct random *random, struc
 	struct gen_operation *o = find(plan, random, is_answered_read);
 	if (o == NULL || first_answer(made, o) == NULL)
 		return false;
-	first_answer(made, o)->value += 1 + (int64_t)random_below(random, 3);
+	first_answer(made, o)->value ^= 1 + (int64_t)random_below(random, 3);
 	return true;
 }
 
@@ -284,7 +284,7 @@ answer_off_by_one(struct gen_plan *plan, struct random *random, struct gen_histo
 	if (o == NULL)
 		return false;
 	FOR_ANSWERS(made, o, answer)
-	answer->value++;
+	answer->value ^= 1;
 	return true;
 }
 
@@ -297,7 +297,7 @@ static bool repeat_differs(struct gen_plan *plan, struct random *random, struct 
 	answer.repeat = true;
 	switch (random_below(random, 4)) {
 	case 0:
-		answer.value++;
+		answer.value ^= 1;
 		break;
 	case 1:
 		answer.version++;
@@ -455,7 +455,7 @@ static bool end_other_value(struct gen_plan *plan, struct random *random, struct
 	uint64_t asset_id = 1 + random_below(random, plan->assets);
 	for (uint32_t i = 0; i < made->history.finals; i++) {
 		if (made->finals[i].asset_id == asset_id)
-			made->finals[i].value++;
+			made->finals[i].value ^= 1;
 	}
 	return plan->finals > 0;
 }
@@ -466,7 +466,7 @@ static bool ends_differ(struct gen_plan *plan, struct random *random, struct gen
 		return false;
 	struct hist_final *final = &made->finals[random_below(random, made->history.finals)];
 	if (random_below(random, 2) == 0)
-		final->value++;
+		final->value ^= 1;
 	else
 		final->version++;
 	return true;
