@@ -289,6 +289,57 @@ static bool try_place(
 
 enum outcome { FILLED, IMPOSSIBLE, GAVE_UP };
 
+/* --- What led nowhere: (place, operations used, value) as in the other checker (Lowe) --- */
+
+/* The sum of these over the operations used stands for their set. */
+static uint64_t mark_of(uint32_t item)
+{
+	uint64_t h = (item + 1) * 0x9e3779b97f4a7c15ull;
+	h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ull;
+	h = (h ^ h >> 27) * 0x94d049bb133111ebull;
+	return h ^ h >> 31;
+}
+
+struct dead_ends {
+	uint64_t used; /* sum of marks */
+	uint32_t count;
+};
+
+/* The entry of the state before this place is filled, or the free one for it. */
+static struct hist_state *
+find_state(struct hist_checker *checker, const struct dead_ends *ends, uint32_t depth)
+{
+	const struct hist_place *place = &checker->place[depth];
+	int64_t value = place->first ? 0 : place[-1].value;
+	uint64_t hash = (ends->used ^ (uint64_t)value * 0x9e3779b97f4a7c15ull) + depth;
+	for (uint64_t i = hash;; i++) {
+		struct hist_state *s = &checker->state[i & checker->state_mask];
+		if (s->generation != checker->generation) {
+			s->done = ends->used;
+			s->version = depth;
+			s->value = value;
+			return s;
+		}
+		if (s->done == ends->used && s->version == depth && s->value == value)
+			return s;
+	}
+}
+
+static bool is_dead_end(struct hist_checker *checker, const struct dead_ends *ends, uint32_t depth)
+{
+	return find_state(checker, ends, depth)->generation == checker->generation;
+}
+
+static void add_dead_end(struct hist_checker *checker, struct dead_ends *ends, uint32_t depth)
+{
+	if (ends->count == checker->limits.search_states)
+		return; /* half the table: forgetting costs time only */
+	ends->count++;
+	find_state(checker, ends, depth)->generation = checker->generation;
+}
+
+/* --- The search --- */
+
 static enum outcome
 search(struct hist_checker *checker,
        uint32_t places,
@@ -296,8 +347,10 @@ search(struct hist_checker *checker,
        uint32_t maybes,
        uint32_t *deepest)
 {
+	struct dead_ends ends = {0};
 	uint64_t steps = 0;
 	uint32_t depth = 0, closed = 0;
+	checker->generation++;
 	while (closed < places && !checker->place[closed].open)
 		closed++;
 	*deepest = 0;
@@ -306,9 +359,11 @@ search(struct hist_checker *checker,
 			return GAVE_UP;
 		struct hist_place *place = &checker->place[depth];
 		/* No order of what is left over makes it enough: back to what was determined. */
-		bool enough = depth != closed || place->kind > 0 ||
-			      find_excess(checker, place, places - closed, maybes) == 0;
-		if (enough && try_place(checker, place, likes, maybes, &steps)) {
+		bool hopeful = place->kind > 0 || !is_dead_end(checker, &ends, depth);
+		if (hopeful && depth == closed && place->kind == 0)
+			hopeful = find_excess(checker, place, places - closed, maybes) == 0;
+		if (hopeful && try_place(checker, place, likes, maybes, &steps)) {
+			ends.used += mark_of(place->item);
 			depth++;
 			if (depth < places)
 				checker->place[depth].kind = 0;
@@ -317,8 +372,10 @@ search(struct hist_checker *checker,
 		}
 		if (depth == 0)
 			return IMPOSSIBLE;
+		add_dead_end(checker, &ends, depth);
 		depth--;
 		checker->used[checker->place[depth].item] = false;
+		ends.used -= mark_of(checker->place[depth].item);
 	}
 	return FILLED;
 }
