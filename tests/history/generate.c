@@ -41,7 +41,7 @@ static int64_t draw_value(struct random *random)
 {
 	if (one_in(random, 24))
 		return one_in(random, 2) ? INT64_MAX - 1 : INT64_MIN + 1;
-	return (int64_t)random_below(random, 6) - 1;
+	return (int64_t)random_below(random, 7) - 2;
 }
 
 static void draw_epochs(struct gen_plan *plan, struct random *random)

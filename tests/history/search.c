@@ -28,7 +28,6 @@ struct state {
 	int64_t value;
 };
 
-/* Takes the state through the operation. False: it could not have had this answer here. */
 static bool refused_rightly(const struct hist_item *item, int64_t value)
 {
 	__int128 sum = (__int128)value + item->argument[0];
@@ -45,6 +44,7 @@ static bool refused_rightly(const struct hist_item *item, int64_t value)
 	return false;
 }
 
+/* The effect of an update. False: it has none in this state. */
 static bool change(const struct hist_item *item, struct state *state)
 {
 	__int128 value;
@@ -70,6 +70,7 @@ static bool change(const struct hist_item *item, struct state *state)
 	return true;
 }
 
+/* Takes the state through the operation. False: it could not have had this answer here. */
 static bool step(const struct search *search, const struct hist_item *item, struct state *state)
 {
 	bool right = false;

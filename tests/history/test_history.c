@@ -374,6 +374,52 @@ static void check_when_limit_of_work_is_reached_then_says_so(void **state)
 	hist_checker_free(small);
 }
 
+/* An unknown SET of this value, and an ADD of this delta that was refused after it for overflow. */
+static bool explains(int64_t value, int64_t delta)
+{
+	struct hist_verdict versions, search;
+	struct hist_room room = {
+		made.operations,
+		made.answers,
+		made.finals,
+		GEN_OPERATIONS,
+		GEN_ANSWERS,
+		GEN_FINALS,
+	};
+	struct hist_operation set = {.opcode = CLI_REGISTER_SET, .argument = {value}};
+	struct hist_operation add = {
+		.opcode = CLI_REGISTER_ADD,
+		.argument = {delta},
+		.request_seq = 1,
+	};
+	struct hist_answer refused = {
+		.returned_ns = 9,
+		.sequence = 2,
+		.version = 1,
+		.status = CLI_REJECTED,
+		.reason = CLI_REGISTER_OVERFLOW,
+	};
+	hist_init(&made.history, &room);
+	hist_invoke(&made.history, &set);
+	hist_answer(&made.history, hist_invoke(&made.history, &add), &refused);
+	check(&versions, &search);
+	assert_int_equal(versions.violations == 0, search.violations == 0);
+	return versions.violations == 0;
+}
+
+static void check_when_an_overflow_is_refused_then_value_was_that_far(void **state)
+{
+	assert_true(explains(INT64_MAX, 1));
+	assert_false(explains(INT64_MAX - 1, 1));
+	assert_true(explains(1, INT64_MAX));
+	assert_false(explains(0, INT64_MAX));
+	assert_true(explains(INT64_MIN, -1));
+	assert_false(explains(INT64_MIN + 1, -1));
+	assert_true(explains(-1, INT64_MIN));
+	assert_false(explains(0, INT64_MIN));
+	assert_false(explains(INT64_MAX, 0));
+}
+
 /* A failover that leaves many requests unanswered at once: additions of a few values, of which some
  * took place. There are very many orders, but few sums. */
 static void check_when_a_burst_is_unknown_then_is_decided(void **state)
@@ -551,6 +597,7 @@ int main(void)
 		cmocka_unit_test(append_when_no_room_is_left_then_is_counted_and_not_good),
 		cmocka_unit_test(check_when_history_exceeds_limits_then_is_incomplete),
 		cmocka_unit_test(check_when_limit_of_work_is_reached_then_says_so),
+		cmocka_unit_test(check_when_an_overflow_is_refused_then_value_was_that_far),
 		cmocka_unit_test(check_when_a_burst_is_unknown_then_is_decided),
 		cmocka_unit_test(check_when_version_is_absurd_then_is_a_gap),
 		cmocka_unit_test(check_when_history_is_long_then_takes_little_time),
