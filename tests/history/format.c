@@ -222,25 +222,31 @@ static bool
 add_answer(struct reader *reader, const struct line *line, uint32_t operation, uint32_t also)
 {
 	bool read = reader->history->room.operations[operation].opcode == CLI_REGISTER_GET;
-	uint32_t needed = also | BIT(RETURN) | BIT(STATUS), allowed = BIT(NODE) | BIT(REPEAT);
-	if (line->number[STATUS] == CLI_OK)
-		needed |= BIT(VALUE) | BIT(VERSION) | BIT(SEQUENCE) | BIT(EPOCH);
-	else if (line->number[STATUS] == CLI_REJECTED)
-		needed |= BIT(REASON) | BIT(VERSION) | (read ? 0 : BIT(SEQUENCE)) | BIT(EPOCH);
-	else
-		allowed |= BIT(EPOCH);
-	if (line->number[STATUS] == CLI_REJECTED && line->number[REASON] == CLI_REGISTER_MISMATCH)
+	bool ok = line->number[STATUS] == CLI_OK, rejected = line->number[STATUS] == CLI_REJECTED;
+	bool mismatch = rejected && line->number[REASON] == CLI_REGISTER_MISMATCH;
+	uint32_t needed = also | BIT(RETURN) | BIT(STATUS);
+	/* Who writes all fields of every answer may: what says nothing with this status is not
+	 * taken. */
+	uint32_t allowed = BIT(VALUE) | BIT(VERSION) | BIT(SEQUENCE) | BIT(EPOCH) | BIT(REASON) |
+			   BIT(NODE) | BIT(REPEAT) | (also & BIT(INVOKE) ? BIT(ARGS) : 0);
+	if (ok || rejected)
+		needed |= BIT(VERSION) | BIT(EPOCH);
+	if (ok || (rejected && !read))
+		needed |= BIT(SEQUENCE);
+	if (ok || mismatch)
 		needed |= BIT(VALUE);
-	if (!check_fields(reader, line, needed, allowed | (also & BIT(INVOKE) ? BIT(ARGS) : 0)))
+	if (rejected)
+		needed |= BIT(REASON);
+	if (!check_fields(reader, line, needed, allowed))
 		return false;
 	struct hist_answer answer = {
 		.returned_ns = line->number[RETURN],
-		.sequence = line->number[SEQUENCE],
-		.version = line->number[VERSION],
-		.value = (int64_t)line->number[VALUE],
+		.sequence = ok || rejected ? line->number[SEQUENCE] : 0,
+		.version = ok || rejected ? line->number[VERSION] : 0,
+		.value = ok || mismatch ? (int64_t)line->number[VALUE] : 0,
 		.epoch = (uint32_t)line->number[EPOCH],
 		.line = reader->line_number,
-		.reason = (uint16_t)line->number[REASON],
+		.reason = rejected ? (uint16_t)line->number[REASON] : 0,
 		.status = (uint8_t)line->number[STATUS],
 		.node = (uint8_t)line->number[NODE],
 		.repeat = (line->seen & BIT(REPEAT)) != 0,

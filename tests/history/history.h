@@ -40,7 +40,7 @@ struct hist_answer {
 	uint64_t returned_ns;
 	uint64_t sequence; /* GET: that of the asset's last update, from the payload */
 	uint64_t version;  /* assetVersion */
-	int64_t value;	   /* OK: the value; REJECTED mismatch: the current value */
+	int64_t value;	   /* OK: the value; REJECTED mismatch: the current one; else 0 */
 	uint32_t epoch;
 	uint32_t next; /* set by hist_answer */
 	uint32_t line;

@@ -19,7 +19,7 @@ op client=7 request=2 asset=100 do=set args=-9 invoke=30
 op client=8 request=1 asset=100 do=get invoke=40 return=50 status=ok value=-9 version=2 sequence=2 epoch=3 node=B
 
 op client=8 request=2 asset=100 do=cas args=1,2 invoke=60 return=70 status=rejected reason=mismatch value=-9 version=2 sequence=3 epoch=3 node=B
-op client=8 request=3 asset=100 do=add args=0x10 invoke=61 return=72 status=busy epoch=3
+op client=8 request=3 asset=100 do=add args=0x10 invoke=61 return=72 status=busy value=4 version=9 sequence=9 epoch=3
 final asset=100 version=2 value=-9 sequence=2 node=A
 final asset=100 version=2 value=-9 node=B
 """
