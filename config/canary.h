@@ -17,16 +17,12 @@
 	X(STALE_SESSION_ACK, "stale-session-ack")           \
 	X(READ_WITHOUT_ECHO, "read-without-echo")           \
 	X(BLOCKED_COMMITS, "blocked-commits")               \
-	X(EMPTY_STANDBY_TAKEN, "empty-standby-taken")       \
 	X(HELD_OF_OTHER_LIFE, "held-of-other-life")         \
 	X(MERGE_SKIPS_ONE, "merge-skips-one")               \
 	X(LONGER_STANDBY_IGNORED, "longer-standby-ignored") \
 	X(ACK_BEFORE_DURABLE, "ack-before-durable")         \
-	X(ROOM_WITHOUT_PEER, "room-without-peer")           \
 	X(AMNESIA_FORGOTTEN, "amnesia-forgotten")           \
-	X(LEARNER_COUNTS, "learner-counts")                 \
 	X(ADMIT_EARLY, "admit-early")                       \
-	X(ADMIT_AT_ANY_LENGTH, "admit-at-any-length")       \
 	X(NO_BARRIER, "no-barrier")                         \
 	X(RECORD_BEFORE_LOG, "record-before-log")           \
 	X(ALONE_FROM_MEMORY, "alone-from-memory")           \
@@ -39,7 +35,12 @@
 	X(UNKNOWN_IS_WON, "unknown-is-won")                 \
 	X(RIGHT_KEPT, "right-kept")                         \
 	X(BOTH_AUTOMATIC, "both-automatic")                 \
-	X(SESSION_BY_WORKER, "session-by-worker")
+	X(STANDBY_BEFORE_RECORD, "standby-before-record")   \
+	X(CUT_TOO_FAR, "cut-too-far")                       \
+	X(BLANK_SERVES, "blank-serves")                     \
+	X(PROMOTE_UNREAD, "promote-unread")                 \
+	X(COUNTS_OWN_MEMORY, "counts-own-memory")           \
+	X(RESUME_AFTER_RESTART, "resume-after-restart")
 
 enum sf_canary {
 	SF_CANARY_NONE,

@@ -144,7 +144,7 @@ uint32_t rep_core_room(const struct rep_core *core)
 	 * killed: its limit is a whole arena beyond that. */
 	uint64_t peer =
 		core->peer_limit > core->last_sequence ? core->peer_limit - core->last_sequence : 0;
-	if (core->config.has_log && !CANARY(ROOM_WITHOUT_PEER))
+	if (core->config.has_log)
 		slots = sf_min64(slots, peer);
 	if (CANARY(WRONG_WINDOW_EDGE))
 		return core->config.slots + 1 - (uint32_t)(core->last_sequence - floor);

@@ -23,8 +23,7 @@ judge_hello(struct rep_core *core, const struct rep_header *header, const struct
 		return REP_REASON_CONFIG_MISMATCH;
 	/* A standby that acknowledged entries of this life and now holds nothing has lost its disk,
 	 * or has none: that is for people to look at, also when we could send it everything. */
-	if (primary && !core->config.has_log && hello->last_sequence == 0 && core->acked_ever > 0 &&
-	    !CANARY(EMPTY_STANDBY_TAKEN))
+	if (primary && !core->config.has_log && hello->last_sequence == 0 && core->acked_ever > 0)
 		return REP_REASON_PEER_LOST_MEMORY;
 	core->refusal = rep_history_judge(core, hello);
 	if (core->refusal != REP_REASON_NONE)
@@ -90,8 +89,7 @@ void rep_fixed_hello(struct rep_core *core, const struct rep_frame *frame, uint6
 	if (core->config.role == REP_STANDBY && core->epoch != header->epoch) {
 		/* What waits beyond a gap is an earlier author's: it may never have been told to
 		 * anybody. */
-		if (!CANARY(HELD_OF_OTHER_LIFE))
-			rep_gather_restart(core);
+		rep_gather_restart(core);
 		core->epoch = header->epoch;
 	}
 	if (!core->link_up && header->destination_incarnation == core->config.incarnation)

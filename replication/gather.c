@@ -39,6 +39,8 @@ static void store(struct rep_update *update, uint32_t frame, uint32_t skip, uint
 
 void rep_gather_restart(struct rep_core *core)
 {
+	if (CANARY(HELD_OF_OTHER_LIFE))
+		return;
 	memset(core->held, 0, rep_core_memory_bytes(&core->config));
 	core->highest = core->last_sequence;
 	core->known_position = core->last_sequence;

@@ -19,7 +19,8 @@ bool rep_move_allowed(const struct rep_core *core)
 {
 	uint8_t me = core->config.link.node;
 	return by_arbiter(core) || core->config.policy == REP_POLICY_SPLIT_ALLOWED ||
-	       core->pair.holder == me || core->pair.epoch == 0;
+	       core->pair.holder == me || core->pair.epoch == 0 ||
+	       (CANARY(RIGHT_KEPT) && core->primary);
 }
 
 bool rep_move_fresh(const struct rep_core *core, uint64_t since_ns, uint64_t now_ns)
@@ -259,6 +260,9 @@ void rep_move_events(struct rep_core *core, const struct rep_event *event, uint6
 	core->persisted = sf_max64(core->persisted, event->persisted);
 	if (event->answer != NULL && by_arbiter(core))
 		take_answer(core, event->answer, now_ns);
+	if (CANARY(BOTH_AUTOMATIC) && core->move.phase == REP_PHASE_ISSUED &&
+	    core->move.kind != REP_MOVE_ADMIT && core->move.kind != REP_MOVE_BOOTSTRAP)
+		learned(core, now_ns);
 	if (core->move.phase == REP_PHASE_ISSUED && !by_arbiter(core) && rep_move_written(core))
 		learned(core, now_ns);
 }

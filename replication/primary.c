@@ -14,6 +14,8 @@ uint64_t rep_primary_safe(const struct rep_core *core)
 		uint64_t safe = core->acked;
 		if (core->config.ack == REP_ACK_DURABLE && !CANARY(ACK_BEFORE_DURABLE))
 			safe = sf_min64(safe, sf_min64(core->peer_durable, core->durable));
+		if (CANARY(COUNTS_OWN_MEMORY) && core->config.ack == REP_ACK_DURABLE)
+			safe = sf_min64(core->acked, core->peer_durable);
 		return safe;
 	}
 	case REP_MODE_ALONE: /* inv. 9 */
@@ -162,8 +164,10 @@ static void blocked_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	}
 	/* R20: the same life of the standby, still of this epoch: what it acknowledges counts, even
 	 * while a move is under way. */
-	if (standby_here(core) && !(rx_drained && unheard(core)) &&
-	    core->pair.epoch == core->epoch && core->pair.in_sync == REP_BOTH_IN_SYNC) {
+	bool back = standby_here(core) || (CANARY(RESUME_AFTER_RESTART) && core->link_up &&
+					   core->peer.mode == REP_MODE_WAITING);
+	if (back && !(rx_drained && unheard(core)) && core->pair.epoch == core->epoch &&
+	    core->pair.in_sync == REP_BOTH_IN_SYNC) {
 		bool level = core->acked == core->last_sequence;
 		rep_core_set_mode(
 			core,
@@ -211,7 +215,7 @@ static void alone_step(struct rep_core *core, uint64_t now_ns)
 		   core->peer_durable >= core->last_sequence;
 	if (!all && !CANARY(ADMIT_EARLY))
 		return;
-	bool kept = core->config.policy != REP_POLICY_STANDBY_TAKES_OVER || CANARY(RIGHT_KEPT);
+	bool kept = core->config.policy != REP_POLICY_STANDBY_TAKES_OVER;
 	struct rep_pair to = {
 		.epoch = rep_next_epoch(core->epoch, core->config.link.node),
 		.primary = core->config.link.node,

@@ -60,7 +60,7 @@ void rep_roles_higher_epoch(struct rep_core *core, const struct rep_frame *frame
 				    core->highest == core->last_sequence &&
 				    change.pair.epoch == header->epoch &&
 				    change.pair.in_sync == REP_BOTH_IN_SYNC;
-			if (fits || CANARY(ADMIT_AT_ANY_LENGTH))
+			if (fits)
 				core->admission = change.pair;
 		}
 		/* Whom we learn from counts us in, or is about to; ADMIT will be told again. */
@@ -140,6 +140,8 @@ static void refill(struct rep_core *core, uint64_t keep)
 static bool cut_to_common(struct rep_core *core)
 {
 	uint64_t common = rep_history_common(core, &core->peer.hello);
+	if (CANARY(CUT_TOO_FAR) && common > 0)
+		common--;
 	/* Only by consent of the operator there can be two (R17, R18, N3). */
 	bool forked = core->peer.hello_epoch >= core->record.epoch + FORCED_EPOCHS / 2 ||
 		      core->config.policy == REP_POLICY_SPLIT_ALLOWED ||
@@ -244,7 +246,8 @@ static bool may_restart(const struct rep_core *core)
 	const struct rep_record *record = &core->record;
 	uint8_t me = core->config.link.node;
 	bool lone = core->pair.in_sync == rep_core_bit(me);
-	if (CANARY(LAST_PRIMARY_SERVES))
+	if (CANARY(LAST_PRIMARY_SERVES) ||
+	    (CANARY(BLANK_SERVES) && record->mode == REP_RECORD_BLANK))
 		return true;
 	if (lone && rep_record_complete(record, &core->pair))
 		return record->mode == REP_RECORD_ALONE;
@@ -258,7 +261,8 @@ static bool may_restart(const struct rep_core *core)
 /* A move that was found to have taken place is noted before the next one is made. */
 static void restart(struct rep_core *core, uint64_t now_ns)
 {
-	if (core->record.epoch != core->pair.epoch && !CANARY(LAST_PRIMARY_SERVES))
+	bool noted = CANARY(LAST_PRIMARY_SERVES) || CANARY(BLANK_SERVES);
+	if (core->record.epoch != core->pair.epoch && !noted)
 		rep_move_write(core, REP_RECORD_ALONE, core->pair.epoch, false);
 	else if (rep_move_written(core))
 		stand(core, REP_MOVE_RESTART, now_ns);
@@ -311,7 +315,8 @@ static void decide(struct rep_core *core, uint64_t now_ns)
 		return;
 	}
 	core->reason = mine ? REP_REASON_WAIT_PEER : REP_REASON_WAIT_PRIMARY;
-	if (core->record.mode == REP_RECORD_BLANK || give_back(core, now_ns))
+	bool blank = core->record.mode == REP_RECORD_BLANK && !CANARY(BLANK_SERVES);
+	if (blank || give_back(core, now_ns))
 		return; /* inv. 18 */
 	if (mine && may_restart(core)) {
 		restart(core, now_ns);
@@ -376,7 +381,7 @@ static void learner_step(struct rep_core *core)
 			core->pair = core->admission;
 			rep_move_write(core, REP_RECORD_STANDBY, core->admission.epoch, false);
 		}
-		if (!rep_move_written(core))
+		if (!rep_move_written(core) && !CANARY(STANDBY_BEFORE_RECORD))
 			return;
 		core->epoch = core->admission.epoch;
 		core->admission.epoch = 0;
@@ -440,6 +445,14 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 		return; /* R15 */
 	bool as_expected = core->pair.epoch == core->epoch &&
 			   core->pair.in_sync == REP_BOTH_IN_SYNC && core->pair.primary != me;
+	if (CANARY(PROMOTE_UNREAD) && core->pair.epoch == core->epoch) {
+		/* It takes its own guess for the arbiter's word. */
+		stand(core, REP_MOVE_PROMOTE, now_ns);
+		core->move.phase = REP_PHASE_LOG;
+		core->epoch = core->move.to.epoch;
+		core->pair = core->move.to;
+		return;
+	}
 	if (!rep_move_fresh(core, core->suspect_ns, now_ns) || !as_expected)
 		return;
 	core->handing_over = false;

@@ -20,8 +20,7 @@ void rep_window_restart(struct rep_core *core, uint64_t from, uint64_t now_ns)
 void rep_window_acknowledge(struct rep_core *core, const struct rep_header *header, uint64_t now_ns)
 {
 	/* Once the record counts on it, it counts only when it knows (inv. 13). */
-	bool learns = header->mode == REP_MODE_LEARNER &&
-		      (core->pair.in_sync != REP_BOTH_IN_SYNC || CANARY(LEARNER_COUNTS));
+	bool learns = header->mode == REP_MODE_LEARNER && core->pair.in_sync != REP_BOTH_IN_SYNC;
 	bool follows = header->mode == REP_MODE_STANDBY || learns;
 	if (!rep_core_fixed(core) && !follows) {
 		core->stats.dropped_no_stream++;
