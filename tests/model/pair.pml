@@ -21,6 +21,11 @@
  *                to disk, the primary never goes alone by itself
  *   HAND         with N1: hand-over, for which the right moves as in N2
  *   GIVEUP       with an arbiter: a standby that may give up, as in N1
+ *   CLEAN        a node may also stop in good order (R7; counts as a crash in MAXCRASH)
+ *   ROT          once, at a start, the newest of the two copies of a role record is found damaged
+ *                and the older one counts; not for N1 without HAND
+ *   ONEWRITE     with N2 and ROT: relinquishing and the mode PAIRED are one write of the record
+ *   BOTHCOPIES   with ROT: what gives the right away is written to both copies before it is told
  *   NOR20        without R20: a BLOCKED primary never resumes
  *   NOREADS      without reads
  *   REACH=n      reachability: the run must report a violation, else the model is vacuous (see init)
@@ -42,7 +47,12 @@
  *   MUT_BLOCKOFF    commits and sequences while its admit CAS is unknown
  *   MUT_ABANDON     an issued admit CAS is forgotten after R was read unchanged; it may land later
  *   MUT_ABANDON_CAND  likewise the promote CAS: the candidate is a standby again
+ *   MUT_ABANDON_NOTED  likewise the admit CAS, and when it is seen to have landed after all ADMIT
+ *                   goes out with the index noted when it was issued
+ *   MUT_NOLEARN     a CAS that was sent counts as one that took place (R12)
+ *   MUT_MERGE_UNSYNCED  the merge CAS is issued before the log is on disk, and there is no barrier
  *   MUT_N2_TWO_HOLDERS  the old holder hands out the right without giving it up
+ *   MUT_HAND_TWO_HOLDERS  likewise at hand-over in N1
  */
 #ifndef DISKSYNC
 #define DISKSYNC 0
@@ -115,12 +125,19 @@ hidden short f;
 #if defined(N2) || defined(HAND)
 #define COPIES
 byte rt[2], rp[2], ri[2], hv[2];
+#ifdef ROT
+byte ort[2], orp[2], ori[2], ohv[2];
+#endif
 #define X(n) (n)
 #define MAY(n) (hv[n] == (n)) /* may change R */
 #else
 byte rt[1], rp[1], ri[1];
 #define X(n) 0
+#ifdef N1
+#define MAY(n) (rp[0] == (n))
+#else
 #define MAY(n) (1)
+#endif
 #endif
 #if defined(N1) || defined(N2)
 #define LOCAL /* a CAS is a write to the own disk: it does not outlive its node */
@@ -131,7 +148,13 @@ byte rt[1], rp[1], ri[1];
 #define O(n) (1 - (n))
 #define BIT(n) (1 << (n))
 #define RIS(n, t, p, s) (RT(n) == (t) && RP(n) == (p) && RI(n) == (s))
+#ifdef MUT_NOLEARN
+#define TAKEN(n) (role[n] != DUO && (pc[n] & 1) && RT(n) == term[n])
+#define NEW_EPOCH(n) (term[n] + 1)
+#else
 #define TAKEN(n) RIS(n, term[n] + 1, n, BIT(n)) /* my move to {self} took place */
+#define NEW_EPOCH(n) RT(n)
+#endif
 
 #define LOG(n, j) log[(n)*L + (j)]
 #define LT(n, j) lt[(n)*L + (j)]
@@ -186,24 +209,46 @@ byte rt[1], rp[1], ri[1];
 #else
 #define CAUGHT_UP(n) (acki[n] == ln[n])
 #endif
-#if defined(MUT_ADMIT) || defined(MUT_BLOCKOFF)
+#if defined(MUT_ADMIT) || defined(MUT_BLOCKOFF) || defined(MUT_ABANDON_NOTED)
 #define ADMIT_AT(n) acki[n] /* as it was when the CAS was issued */
 #else
 #define ADMIT_AT(n) ln[n]
 #endif
-#if DISKSYNC
-#define BOOTS_WHOLE(n) (pmode[n] != PNONE)
-#else
-#define BOOTS_WHOLE(n) (pmode[n] == PALONE)
+#ifdef ROT
+bit rotten;
+byte opmode[2], opterm[2]; /* the older copy of the role record */
 #endif
+#ifdef CLEAN
+bit clean[2];
+#ifdef ROT
+bit oclean[2];
+#endif
+#define STOPPED_CLEAN(n) clean[n]
+#else
+#define STOPPED_CLEAN(n) (0)
+#endif
+/* R7: does its log hold whatever it acknowledged? */
+#define BOOTS_WHOLE(n) (pmode[n] != PNONE && (DISKSYNC || STOPPED_CLEAN(n) || pmode[n] == PALONE))
 /* R11: may it restart without its peer? */
 #define WHOLE(n) (!amn[n] && RP(n) == (n) && RI(n) == BIT(n) && pmode[n] == PALONE && pterm[n] == RT(n))
-#if DISKSYNC
 #define COMPLETE(n)                                                                                \
-	(!amn[n] && ((RP(n) == (n) && RI(n) == BIT(n)) || (RI(n) == 3 && pterm[n] == RT(n))))
-#else
-#define COMPLETE(n) WHOLE(n)
+	(WHOLE(n) || (!amn[n] && pmode[n] != PNONE && RI(n) == 3 && pterm[n] == RT(n)) ||          \
+	 (DISKSYNC && !amn[n] && pmode[n] != PNONE && RP(n) == (n) && RI(n) == BIT(n)))
+
+/* Before each write of n's role record. */
+inline save(n)
+{
+#ifdef ROT
+	opmode[n] = pmode[n]; opterm[n] = pterm[n];
+#ifdef CLEAN
+	oclean[n] = clean[n];
 #endif
+#ifdef COPIES
+	ort[n] = rt[n]; orp[n] = rp[n]; ori[n] = ri[n]; ohv[n] = hv[n];
+#endif
+#endif
+	skip
+}
 
 inline sort()
 {
@@ -344,12 +389,12 @@ inline issue(n, what)
 
 inline land(n, s) /* every CAS in flight was on the old value */
 {
-	RT(n) = RT(n) + 1; RP(n) = n; RI(n) = s; pc[n] = 0;
-#ifndef COPIES
-	pc[O(n)] = 0
+#ifdef COPIES
+	save(n);
 #else
-	skip
+	pc[O(n)] = 0;
 #endif
+	RT(n) = RT(n) + 1; RP(n) = n; RI(n) = s; pc[n] = 0
 }
 
 inline acts(n)
@@ -413,7 +458,13 @@ inline acts(n)
 	:: d_step { (pc[n] & 1) && MAY(n) && RT(n) < MAXT -> land(n, BIT(n)) }
 	:: d_step { (pc[n] & 2) && MAY(n) && RT(n) < MAXT -> land(n, 3);
 #if defined(N2) && !defined(MUT_N2_TWO_HOLDERS)
-		hv[n] = O(n) /* in the same write: relinquished */
+		hv[n] = O(n); /* in the same write: relinquished */
+#ifdef ONEWRITE
+		pterm[n] = RT(n); pmode[n] = PDUO;
+#endif
+#ifdef BOTHCOPIES
+		save(n);
+#endif
 #endif
 		}
 	/* ---- R was read: my move took place */
@@ -421,12 +472,12 @@ inline acts(n)
 #ifdef MUT_ABANDON_CAND
 		|| role[n] == STBY
 #endif
-		) -> role[n] = BAR; term[n] = RT(n); acki[n] = 0; prune() }
+		) -> role[n] = BAR; term[n] = NEW_EPOCH(n); acki[n] = 0; prune() }
 	/* ---- barrier (inv. 12): log, then role record, then service */
 #if defined(MUT_NOBARRIER) || defined(MUT_RECORD_BEFORE_LOG)
-	:: d_step { role[n] == BAR -> pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
+	:: d_step { role[n] == BAR -> save(n); pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
 #else
-	:: d_step { role[n] == BAR && dln[n] == ln[n] -> pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
+	:: d_step { role[n] == BAR && dln[n] == ln[n] -> save(n); pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
 #endif
 #ifdef MUT_RECORD_BEFORE_LOG
 	:: d_step { role[n] == REC && dln[n] == ln[n] -> role[n] = ALONE; assert(HOLDS(n)) }
@@ -440,11 +491,11 @@ inline acts(n)
 	:: d_step { role[n] == LEARN -> stepdown(n) }
 	/* ---- learner (R8): in memory first, it acknowledges what is on its disk */
 	:: d_step { role[n] == ALONE && role[O(n)] == WAIT ->
-		take(n, O(n)); role[O(n)] = LEARN; term[O(n)] = term[n];
+		save(O(n)); take(n, O(n)); role[O(n)] = LEARN; term[O(n)] = term[n];
 		amn[O(n)] = 0; pmode[O(n)] = PNONE; pterm[O(n)] = 0; acki[n] = 0; prune() }
 	/* ---- admission (R9) */
-	:: d_step { role[n] == ALONE && role[O(n)] == LEARN && term[O(n)] == term[n] && CAUGHT_UP(n) &&
-		RT(n) < MAXT -> role[n] = BLKD; issue(n, 2) }
+	:: d_step { role[n] == ALONE && CAUGHT_UP(n) && RT(n) < MAXT &&
+		(role[O(n)] == LEARN || acki[n] > 0 /* it may have died since */) -> role[n] = BLKD; issue(n, 2) }
 #ifdef MUT_ADMIT_EARLY
 	:: d_step { role[n] == BLKD && RT(n) == term[n] -> send(FRAME(ADMIT, n, ln[n], 0, term[n] + 1));
 #ifdef N2
@@ -453,18 +504,24 @@ inline acts(n)
 #endif
 		}
 #endif
-#ifdef MUT_ABANDON
+#if defined(MUT_ABANDON_NOTED)
+	:: d_step { role[n] == ALONE && RIS(n, term[n] + 1, n, 3) -> role[n] = BLKD }
+#endif
+#if defined(MUT_ABANDON) || defined(MUT_ABANDON_NOTED)
 	:: d_step { role[n] == BLKD && RT(n) == term[n] -> role[n] = ALONE }
 #endif
 	:: d_step { role[n] == BLKD && RIS(n, term[n] + 1, n, 3) ->
+#ifndef ONEWRITE
+		save(n);
+#endif
 		term[n] = RT(n); pterm[n] = term[n]; pmode[n] = PDUO; role[n] = DUO; prune();
 		send(FRAME(ADMIT, n, ADMIT_AT(n), 0, term[n])) }
 	:: d_step { role[n] == DUO && role[O(n)] == LEARN -> send(FRAME(ADMIT, n, ADMIT_AT(n), 0, term[n])) }
 #ifdef COPIES
-	/* ---- the other's record is heard, and with it the right; one write to the own disk */
-	:: d_step { role[n] != DOWN && role[O(n)] != DOWN && (RT(O(n)) > RT(n) ||
+	/* ---- the other's record is heard, perhaps by a frame that was sent before it died, and with it the right; one write to the own disk */
+	:: d_step { role[n] != DOWN && (RT(O(n)) > RT(n) ||
 		(RT(O(n)) == RT(n) && hv[O(n)] == n && hv[n] != n)) ->
-		RT(n) = RT(O(n)); RP(n) = RP(O(n)); RI(n) = RI(O(n)); pc[n] = 0;
+		save(n); RT(n) = RT(O(n)); RP(n) = RP(O(n)); RI(n) = RI(O(n)); pc[n] = 0;
 #ifdef MUT_N2_TWO_HOLDERS
 		hv[n] = (RI(n) == 3 -> O(RP(n)) : hv[O(n)])
 #else
@@ -473,18 +530,50 @@ inline acts(n)
 		}
 	/* ---- a holder that cannot use the right, having lost its memory, gives it away */
 	:: d_step { role[n] == WAIT && amn[n] && MAY(n) && RP(n) == O(n) && RI(n) == 3 && RT(n) < MAXT ->
-		RT(n) = RT(n) + 1; RI(n) = BIT(O(n)); pc[n] = 0; hv[n] = O(n) }
+		save(n); RT(n) = RT(n) + 1; RI(n) = BIT(O(n)); pc[n] = 0; hv[n] = O(n);
+#ifdef BOTHCOPIES
+		save(n)
+#endif
+		}
 #ifdef HAND
 	/* ---- hand-over (R16): drained, gives the right to the standby */
 	:: d_step { role[n] == DUO && MAY(n) && pc[n] == 0 && acki[n] == ln[n] && RIS(n, term[n], n, 3) ->
-		hv[n] = O(n) }
+#ifdef MUT_HAND_TWO_HOLDERS
+		hv[O(n)] = O(n)
+#else
+		save(n); hv[n] = O(n);
+#ifdef BOTHCOPIES
+		save(n)
+#endif
+#endif
+		}
 #endif
 #endif
 	/* ---- crash and start */
 	:: d_step { role[n] != DOWN && ncrash < MAXCRASH && !EXCUSED(n) -> crash(n) }
-	:: d_step { role[n] == DOWN -> role[n] = WAIT; amn[n] = !BOOTS_WHOLE(n);
+#ifdef CLEAN
+	:: d_step { role[n] != DOWN && ncrash < MAXCRASH && dln[n] == ln[n] ->
+		save(n); if :: amn[n] -> pmode[n] = PNONE; pterm[n] = 0 :: else fi;
+		crash(n); clean[n] = 1 }
+#endif
+#ifdef ROT
+	:: d_step { role[n] == DOWN && !rotten -> rotten = 1; pmode[n] = opmode[n]; pterm[n] = opterm[n];
+#ifdef CLEAN
+		clean[n] = oclean[n];
+#endif
+#ifdef COPIES
+		rt[n] = ort[n]; rp[n] = orp[n]; ri[n] = ori[n]; hv[n] = ohv[n];
+#endif
+		}
+#endif
+	:: d_step { role[n] == DOWN -> role[n] = WAIT; save(n);
+		if :: BOOTS_WHOLE(n) -> skip
 #ifdef MUT_AMNESIA
-		if :: pmode[n] == PSTBY -> amn[n] = 0; role[n] = STBY; term[n] = pterm[n] :: else fi
+		   :: pmode[n] == PSTBY -> role[n] = STBY; term[n] = pterm[n]
+#endif
+		   :: else -> amn[n] = 1; pmode[n] = PNONE; pterm[n] = 0 fi;
+#ifdef CLEAN
+		clean[n] = 0
 #endif
 		}
 	/* ---- restart without the peer (R11), in a new epoch */
@@ -504,6 +593,11 @@ inline acts(n)
 		if :: NEWER(O(n), n) -> take(O(n), n) :: else fi;
 #endif
 		role[n] = MERGE; term[n] = RT(n); amn[n] = 0 }
+#ifdef MUT_MERGE_UNSYNCED
+	:: d_step { role[n] == MERGE && RT(n) == term[n] -> role[n] = RESTART; issue(n, 1) }
+	:: d_step { role[n] == RESTART && TAKEN(n) ->
+		term[n] = RT(n); pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
+#endif
 	:: d_step { role[n] == MERGE && RT(n) == term[n] && dln[n] == ln[n] -> role[n] = RESTART; issue(n, 1) }
 	fi
 }
@@ -534,14 +628,14 @@ inline arrive(s)
 #else
 		ln[RCV(s)] == INDEX(m[s]) && dln[RCV(s)] == ln[RCV(s)]
 #endif
-		-> x = RCV(s);
+		-> x = RCV(s); save(x);
 		term[x] = EPOCH(m[s]); pterm[x] = term[x]; pmode[x] = PSTBY; role[x] = STBY; x = 0; prune() }
 	:: d_step { m[s] != 0 -> m[s] = 0; sort() }
 	fi
 }
 
 init {
-	d_step { /* A primary, B its standby, epoch 1, nothing written */
+	d_step { /* A primary, B its standby, epoch 1, no entry yet */
 		term[0] = 1; term[1] = 1; role[0] = DUO; role[1] = STBY;
 		pterm[0] = 1; pterm[1] = 1; pmode[0] = PDUO; pmode[1] = PSTBY;
 		RT(0) = 1; RP(0) = 0; RI(0) = 3;
@@ -551,6 +645,7 @@ init {
 		hv[0] = 1; hv[1] = 1;
 #endif
 #endif
+		save(0); save(1)
 	};
 	do
 #if REACH == 1 /* everything acknowledged, two crashes, roles exchanged, paired again */
