@@ -32,6 +32,7 @@
  * Mutants, each of which drops one rule
  *   MUT_BOTH        no record: primary goes alone, standby promotes, both on silence
  *   MUT_ACKCAND     a candidate goes on acknowledging and answering echoes until it serves
+ *   MUT_ECHOCAND    a candidate answers echoes until it serves, but acknowledges no update
  *   MUT_ACKPRIM     a node answers echoes whatever its role and epoch
  *   MUT_READNOECHO  a read in PAIRED is answered without an echo
  *   MUT_OLDACK      acknowledgements of any epoch count
@@ -118,8 +119,8 @@ byte pc[2];			/* CAS in flight, on R as it is: bit 0 to {self}, bit 1 to both */
 short m[SLOTS];			/* frames, sorted; a duplicate needs no slot of its own */
 byte used, ncrash;
 byte gc, g[L];			/* ghost: the acknowledged requests, in order */
-hidden byte i, x, y;
-hidden short f;
+byte i, x, y; /* scratch, zero between steps */
+short f;
 
 /* The pair record: one cell, or one copy on each node's disk with its holder. */
 #if defined(N2) || defined(HAND)
@@ -196,6 +197,10 @@ byte rt[1], rp[1], ri[1];
 #endif
 #ifdef MUT_ACKPRIM
 #define ECHOES(n, t) (role[n] != DOWN)
+#elif defined(MUT_ECHOCAND)
+#define ECHOES(n, t)                                                                               \
+	((role[n] == STBY && term[n] == (t)) || (role[n] == CAND && term[n] == (t)) ||             \
+	 ((role[n] == BAR || role[n] == REC) && term[n] == (t) + 1))
 #else
 #define ECHOES(n, t) (FOLLOWS(n, t) && role[n] != LEARN)
 #endif
