@@ -28,7 +28,7 @@
  *   BOTHCOPIES   with ROT: what gives the right away is written to both copies before it is told
  *   NOR20        without R20: a BLOCKED primary never resumes
  *   NOREADS      without reads
- *   REACH=n      reachability: the run must report a violation, else the model is vacuous (see init)
+ *   REACH=n      reachability: the run must report a violation, else the model is vacuous; see init
  * Mutants, each of which drops one rule
  *   MUT_BOTH        no record: primary goes alone, standby promotes, both on silence
  *   MUT_ACKCAND     a candidate goes on acknowledging and answering echoes until it serves
@@ -38,7 +38,8 @@
  *   MUT_OLDACK      acknowledgements of any epoch count
  *   MUT_AMNESIA     a standby that lost its memory is a standby still
  *   MUT_ADMIT       admitted before it caught up
- *   MUT_ADMIT_EARLY ADMIT is sent before the admit move is known (N2: before relinquishing is synced)
+ *   MUT_ADMIT_EARLY ADMIT is sent before the admit move is known (N2: before relinquishing is
+ *                   synced)
  *   MUT_NOBARRIER   serves before its log is on disk
  *   MUT_RECORD_BEFORE_LOG   the barrier writes the role record ALONE before it syncs the log
  *   MUT_ALONEMEM    alone, commits from memory
@@ -523,7 +524,8 @@ inline acts(n)
 		send(FRAME(ADMIT, n, ADMIT_AT(n), 0, term[n])) }
 	:: d_step { role[n] == DUO && role[O(n)] == LEARN -> send(FRAME(ADMIT, n, ADMIT_AT(n), 0, term[n])) }
 #ifdef COPIES
-	/* ---- the other's record is heard, perhaps by a frame that was sent before it died, and with it the right; one write to the own disk */
+	/* ---- the other's record is heard, perhaps by a frame that was sent before it died, and with
+	   it the right; one write to the own disk */
 	:: d_step { role[n] != DOWN && (RT(O(n)) > RT(n) ||
 		(RT(O(n)) == RT(n) && hv[O(n)] == n && hv[n] != n)) ->
 		save(n); RT(n) = RT(O(n)); RP(n) = RP(O(n)); RI(n) = RI(O(n)); pc[n] = 0;

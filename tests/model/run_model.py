@@ -240,8 +240,8 @@ def _node(state, n, requests):
 
 
 def _snapshot(state, requests):
-    frames = [f"{('', 'REPL', 'ACK', 'ADMIT')[v & 7]}({v >> 4 & 3})@{v >> 8} from {'AB'[v >> 3 & 1]}"
-              for k in range(4) if (v := state.get(f"m[{k}]", 0))]
+    frames = [f"{('', 'REPL', 'ACK', 'ADMIT')[v & 7]}({v >> 4 & 3})@{v >> 8} "
+              f"from {'AB'[v >> 3 & 1]}" for k in range(4) if (v := state.get(f"m[{k}]", 0))]
     records = [f"({state.get(f'rt[{c}]', 0)},{'AB'[state.get(f'rp[{c}]', 0)]},"
                f"{ {1: '{A}', 2: '{B}', 3: '{A,B}'}.get(state.get(f'ri[{c}]', 0), '') })"
                for c in (0, 1) if f"rt[{c}]" in state]
