@@ -59,6 +59,7 @@ RUNS = [
     Run("N2", _bounds(1, 4, "N2")),
     Run("N2, durable", _bounds(1, 4, "N2 DISKSYNC=1")),
     Run("N2, damaged record, both copies", _bounds(1, 4, "N2 ROT ONEWRITE BOTHCOPIES")),
+    Run("N2, damaged record, two writes", _bounds(1, 4, "N2 ROT")),
     # The good states exist.
     Run("reach 1: roles exchanged, paired again", _bounds(2, 5, "REACH=1"), VIOLATION),
     Run("reach 2: R20, commits after the move", _bounds(2, 5, "REACH=2"), VIOLATION),
@@ -78,6 +79,7 @@ RUNS = [
     _mutant("OLDACK"),
     _mutant("AMNESIA"),
     _mutant("ADMIT"),
+    _mutant("ADMIT_EARLY"),
     _mutant("ADMIT_EARLY", "N2"),
     _mutant("NOBARRIER"),
     _mutant("RECORD_BEFORE_LOG"),
@@ -116,7 +118,6 @@ RUNS = [
     Run("not needed: W, ABANDON_CAND", _bounds(2, 5, "MUT_ABANDON_CAND"), full=True),
     Run("not needed: N2, ABANDON", _bounds(2, 5, "N2 MUT_ABANDON"), full=True),
     Run("not needed: W, ECHOCAND", _bounds(2, 5, "MUT_ECHOCAND"), full=True),
-    Run("not needed: W, ADMIT_EARLY", _bounds(2, 5, "MUT_ADMIT_EARLY"), full=True),
     Run("not needed: N1, READNOECHO", _bounds(2, 5, "N1 MUT_READNOECHO"), full=True),
     Run("W, three requests, 2 crashes", _bounds(2, 5, "NID=3"), full=True, bitstate=True),
 ]
