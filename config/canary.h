@@ -40,6 +40,7 @@
 	X(BLANK_SERVES, "blank-serves")                     \
 	X(PROMOTE_UNREAD, "promote-unread")                 \
 	X(COUNTS_OWN_MEMORY, "counts-own-memory")           \
+	X(RIGHT_IN_ONE_COPY, "right-in-one-copy")           \
 	X(RESUME_AFTER_RESTART, "resume-after-restart")
 
 enum sf_canary {

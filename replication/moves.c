@@ -49,6 +49,13 @@ static void know(struct rep_core *core, const struct rep_pair *pair, uint64_t no
 	core->pair = *pair;
 }
 
+bool rep_core_settles(const struct rep_core *core)
+{
+	return !by_arbiter(core) && !CANARY(RIGHT_IN_ONE_COPY) &&
+	       (core->move.kind == REP_MOVE_GIVE || core->move.kind == REP_MOVE_ADMIT) &&
+	       core->move.phase != REP_PHASE_NONE;
+}
+
 void rep_move_write(struct rep_core *core, enum rep_record_mode mode, uint32_t epoch, bool amnesiac)
 {
 	core->record.mode = (uint8_t)mode;

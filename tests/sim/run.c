@@ -109,7 +109,8 @@ static void draw_faults(struct sim_plan *plan, struct sim_random *random)
 	/* One run in sixteen has none at all. */
 	bool any = !sim_chance(random, 60);
 	for (uint32_t fault = 0; fault < SIM_FAULTS; fault++) {
-		bool rare = fault == SIM_FAULT_DISK_LOST || fault == SIM_FAULT_DISK_FAILS;
+		bool rare = fault == SIM_FAULT_DISK_LOST || fault == SIM_FAULT_DISK_FAILS ||
+			    fault == SIM_FAULT_DISK_ROTS;
 		uint32_t permille = rare ? 120 : 400;
 		if (sim_chance(random, permille) && any)
 			plan->faults |= 1u << fault;
@@ -171,6 +172,8 @@ static void draw_pair(struct sim_plan *plan, struct sim_random *random)
 	plan->ask_timeout_ns = sim_between(random, plan->interval_ns * 2, window_ns * 2);
 	plan->fresh_ns = sim_between(random, plan->interval_ns * 3, window_ns * 2);
 	plan->arbiter_loss = (uint32_t)sim_between(random, 20, 400);
+	plan->snapshot_every = sim_chance(random, 600) ? (uint32_t)sim_between(random, 5, 60) : 0;
+	plan->fetch_bytes = (uint32_t)sim_between(random, 200, 5000);
 }
 
 void sim_draw_plan(struct sim *sim)
@@ -274,7 +277,8 @@ static void lose_disk(struct sim *sim, uint32_t id)
 	kill_node(sim, id);
 	sim_note(sim, SIM_NOTE_DISK, id, 2, 0, 0);
 	node->disk.written = node->disk.durable = 0;
-	node->disk.record = (struct rep_record){0};
+	node->disk.record = node->disk.older = (struct rep_record){0};
+	node->disk.snapshot = node->disk.log_first = 0;
 	sim->wiped = true;
 	sim_check_crash(sim);
 }
@@ -493,6 +497,10 @@ static void of_control(struct sim *sim, struct sim_node *node, const struct sim_
 		if (sim_running(node))
 			sim_control_staged(sim, node);
 		break;
+	case SIM_EVENT_PIECE:
+		if (sim_running(node))
+			sim_control_piece(sim, node);
+		break;
 	default:
 		break;
 	}
@@ -534,6 +542,7 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_RECORD:
 	case SIM_EVENT_REFILL:
 	case SIM_EVENT_STAGE:
+	case SIM_EVENT_PIECE:
 		if (event->argument == sim->nodes[event->node].life)
 			of_control(sim, &sim->nodes[event->node], event);
 		break;
@@ -553,7 +562,7 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 static void reset(struct sim *sim)
 {
 	sim->now_ns = 0;
-	sim->calm = sim->paired = sim->over = sim->stuck = sim->wiped = false;
+	sim->calm = sim->paired = sim->over = sim->stuck = sim->wiped = sim->rotted = false;
 	sim->crash_entries = 0;
 	memset(&sim->arbiter, 0, sizeof(sim->arbiter));
 	sim->transcript_hash = sim->seed;
@@ -602,7 +611,7 @@ static bool helpless(const struct sim *sim)
 		if (!sim_running(node) || !waits)
 			return false;
 	}
-	return sim->wiped;
+	return sim->wiped || sim->rotted;
 }
 
 static bool level(const struct sim *sim)

@@ -76,6 +76,7 @@
 	X(DISK_FAILS, "disk-fails")       \
 	X(DISK_FULL, "disk-full")         \
 	X(DISK_LOST, "disk-lost")         \
+	X(DISK_ROTS, "disk-rots")         \
 	X(OPERATOR, "operator")
 
 enum sim_fault {
@@ -118,6 +119,8 @@ struct sim_plan {
 	bool power; /* a node that is killed loses what was not durable */
 	uint64_t sync_ns, record_ns, boot_ns, refill_ns, stage_ns;
 	uint64_t takeover_delay_ns, hold_down_ns;
+	uint32_t snapshot_every; /* entries; 0: no snapshots, the log stays whole */
+	uint32_t fetch_bytes;
 	uint64_t ask_timeout_ns, arbiter_delay_ns, arbiter_long_ns, fresh_ns;
 	uint32_t arbiter_loss; /* permille, each way */
 };
@@ -135,6 +138,7 @@ enum sim_event_kind {
 	SIM_EVENT_RECORD, /* the role record is on the disk; argument: life */
 	SIM_EVENT_REFILL, /* argument: life */
 	SIM_EVENT_STAGE,  /* argument: life */
+	SIM_EVENT_PIECE,  /* argument: life */
 	SIM_EVENT_ASKED,  /* at the arbiter; argument: question */
 	SIM_EVENT_TOLD,	  /* its answer at the node; argument: question */
 	SIM_EVENT_ARBITER_BACK,
@@ -213,7 +217,10 @@ struct sim_disk {
 	uint64_t written, durable;
 	uint64_t busy_until_ns; /* 0: nothing is on its way */
 	uint64_t full_until_ns;
+	uint64_t log_first; /* what is older is in the snapshot only; 0: nothing is */
+	uint64_t snapshot;  /* its sequence; 0: there is none */
 	uint32_t log[SIM_MAX_HISTORY + 1];
+	struct rep_record older;   /* what the other copy says */
 	struct rep_record record;  /* durable; mode BLANK: none */
 	struct rep_record writing; /* on its way; write_number 0: nothing is */
 	struct rep_record wanted;  /* after that; the same */
@@ -255,6 +262,10 @@ struct sim_node {
 	uint64_t refill_number, refill_keep;
 	struct rep_range staged;
 	uint64_t stage_wanted;
+	uint64_t piece_sequence, piece_offset, piece_count; /* of a snapshot, ready to be sent */
+	bool piece_wanted;
+	uint64_t kept; /* bytes of a snapshot that is being received */
+	bool refill_snapshot;
 	enum rep_operation operation; /* of the operator, with the next poll */
 	bool stop_due;		      /* is to be stopped in good order */
 
@@ -270,6 +281,8 @@ struct sim_node {
 	uint64_t standby_heard; /* the same, when it was STANDBY for the last time */
 
 	struct sim_disk disk;
+	/* A snapshot here is all entries up to its sequence, one behind the other. */
+	_Alignas(8) uint8_t snapshot_in[SIM_MAX_HISTORY * SIM_MAX_ENTRY];
 	uint64_t last_used_ns[SIM_MAX_SESSIONS];
 	uint64_t core_memory[SIM_MAX_SLOTS / 64 + 1];
 	_Alignas(64) uint8_t session_memory[16384];
@@ -383,38 +396,39 @@ struct sim_ledger {
 
 /* --- What a run exercised: a checker that never meets its case proves nothing --- */
 
-#define SIM_COUNT_LIST(X)                  \
-	X(UPDATES, "updates answered")     \
-	X(REPEATS, "repeats answered")     \
-	X(READS, "reads answered")         \
-	X(FORGOTTEN, "forgotten")          \
-	X(OVERLOADED, "overloaded")        \
-	X(BUSY, "busy")                    \
-	X(NOT_PRIMARY, "not primary")      \
-	X(GONE, "answers gone")            \
-	X(CLOSED, "sessions closed")       \
-	X(RESENT, "entries resent")        \
-	X(OUT_OF_ORDER, "out of order")    \
-	X(BLOCKED, "times blocked")        \
-	X(DAMAGED, "damaged frames")       \
-	X(INJECTED, "injected frames")     \
-	X(REUSED, "slots reused")          \
-	X(DIGESTS, "digests compared")     \
-	X(CRASHES, "crashes")              \
-	X(TAKEOVERS, "takeovers")          \
-	X(ALONE, "times alone")            \
-	X(RESTARTS, "restarts alone")      \
-	X(MERGES, "merges")                \
-	X(MERGED, "entries merged")        \
-	X(ADMISSIONS, "admissions")        \
-	X(HANDOVERS, "hand-overs")         \
-	X(RESUMED, "resumed while moving") \
-	X(REFILLS, "refills")              \
-	X(CUT, "entries cut")              \
-	X(STAGED, "entries from the log")  \
-	X(UNKNOWN, "unknown outcomes")     \
-	X(EXCUSED, "excused losses")       \
-	X(STUCK, "waits for the operator") \
+#define SIM_COUNT_LIST(X)                    \
+	X(UPDATES, "updates answered")       \
+	X(REPEATS, "repeats answered")       \
+	X(READS, "reads answered")           \
+	X(FORGOTTEN, "forgotten")            \
+	X(OVERLOADED, "overloaded")          \
+	X(BUSY, "busy")                      \
+	X(NOT_PRIMARY, "not primary")        \
+	X(GONE, "answers gone")              \
+	X(CLOSED, "sessions closed")         \
+	X(RESENT, "entries resent")          \
+	X(OUT_OF_ORDER, "out of order")      \
+	X(BLOCKED, "times blocked")          \
+	X(DAMAGED, "damaged frames")         \
+	X(INJECTED, "injected frames")       \
+	X(REUSED, "slots reused")            \
+	X(DIGESTS, "digests compared")       \
+	X(CRASHES, "crashes")                \
+	X(TAKEOVERS, "takeovers")            \
+	X(ALONE, "times alone")              \
+	X(RESTARTS, "restarts alone")        \
+	X(MERGES, "merges")                  \
+	X(MERGED, "entries merged")          \
+	X(ADMISSIONS, "admissions")          \
+	X(HANDOVERS, "hand-overs")           \
+	X(RESUMED, "resumed while moving")   \
+	X(REFILLS, "refills")                \
+	X(CUT, "entries cut")                \
+	X(SNAPSHOTS, "snapshots taken over") \
+	X(STAGED, "entries from the log")    \
+	X(UNKNOWN, "unknown outcomes")       \
+	X(EXCUSED, "excused losses")         \
+	X(STUCK, "waits for the operator")   \
 	X(RECOVERED, "runs recovered")
 
 enum sim_count {
@@ -529,10 +543,11 @@ struct sim {
 	struct sim_ledger ledger;
 	struct sim_random fault_random, client_net_random;
 	uint32_t operations_left;
-	bool over;  /* both copies of something acknowledged are gone: the run ends, and is counted
-		     */
-	bool stuck; /* only the operator can help, and the run may end so */
-	bool wiped; /* a disk was lost */
+	bool over;   /* both copies of something acknowledged are gone: the run ends, and is counted
+		      */
+	bool stuck;  /* only the operator can help, and the run may end so */
+	bool wiped;  /* a disk was lost */
+	bool rotted; /* a role record was */
 
 	uint32_t event_count, event_order;
 	struct sim_event events[SIM_EVENTS];
@@ -571,6 +586,14 @@ void sim_control_booted(struct sim *sim, uint32_t node);
 void sim_control_carry_out(struct sim *sim, struct sim_node *node, const struct rep_update *update);
 void sim_control_refilled(struct sim *sim, struct sim_node *node);
 void sim_control_staged(struct sim *sim, struct sim_node *node);
+void sim_control_piece(struct sim *sim, struct sim_node *node);
+/* Keeps a piece of a snapshot that has come. */
+void sim_control_keep(struct sim *sim, struct sim_node *node, const struct rep_frame *frame);
+/* Bytes of the snapshot of so many entries; copies [offset, offset + count) of them. */
+uint64_t sim_snapshot_bytes(struct sim *sim, const struct sim_node *node, uint64_t sequence);
+void sim_snapshot_copy(
+	struct sim *sim, const struct sim_node *node, uint64_t offset, uint64_t count, uint8_t *to
+);
 
 /* --- arbiter.c --- */
 void sim_arbiter_ask(struct sim *sim, const struct sim_node *node, const struct rep_ask *ask);
