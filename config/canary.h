@@ -40,7 +40,6 @@
 	X(BLANK_SERVES, "blank-serves")                     \
 	X(PROMOTE_UNREAD, "promote-unread")                 \
 	X(COUNTS_OWN_MEMORY, "counts-own-memory")           \
-	X(RIGHT_IN_ONE_COPY, "right-in-one-copy")           \
 	X(RESUME_AFTER_RESTART, "resume-after-restart")
 
 enum sf_canary {

@@ -471,6 +471,7 @@ void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 		.last_epoch = rep_core_last_epoch(core),
 		.refusal = core->refusal,
 		.record_mode = core->record.mode,
+		.amnesiac = core->record.amnesiac,
 		.pair = core->pair,
 	};
 	uint32_t count = (uint32_t)sf_min64(core->lineage_count, REP_HELLO_ORIGINS);

@@ -272,6 +272,7 @@ struct rep_core {
 	struct rep_ask ask;
 	uint64_t ask_ns; /* when it was sent */
 	uint64_t ask_count;
+	bool arbiter_back; /* it says less than it once said: it is not believed */
 	bool ask_due;
 	bool read_wanted;
 	bool read_first; /* a move's outcome is not known: look, before it is asked for again */

@@ -89,7 +89,7 @@ struct rep_hello {
 	uint8_t refusal;     /* enum rep_reason: why I do not take your history; 0: I do */
 	uint8_t record_mode; /* enum rep_record_mode of my role record */
 	uint8_t origin_count;
-	uint8_t reserved;
+	uint8_t amnesiac;			      /* of the role record: 1 or 0 */
 	struct rep_pair pair;			      /* record, as I know it; epoch 0: I do not */
 	struct rep_origin origins[REP_HELLO_ORIGINS]; /* the newest of my history, rising */
 };

@@ -51,7 +51,7 @@ static void know(struct rep_core *core, const struct rep_pair *pair, uint64_t no
 
 bool rep_core_settles(const struct rep_core *core)
 {
-	return !by_arbiter(core) && !CANARY(RIGHT_IN_ONE_COPY) &&
+	return !by_arbiter(core) &&
 	       (core->move.kind == REP_MOVE_GIVE || core->move.kind == REP_MOVE_ADMIT) &&
 	       core->move.phase != REP_PHASE_NONE;
 }
@@ -206,7 +206,10 @@ static void take_answer(struct rep_core *core, const struct rep_answer *answer, 
 	bool known = answer->outcome != REP_ANSWER_UNKNOWN;
 	if (known && !makes_sense(core, &answer->pair)) {
 		core->stats.arbiter_went_back++;
-		known = false;
+		core->arbiter_back = true;
+		known = core->forced && core->move.phase == REP_PHASE_NONE;
+	} else if (known) {
+		core->arbiter_back = false;
 	}
 	if (CANARY(UNKNOWN_IS_WON) && exchange && !known) {
 		learned(core, now_ns);
@@ -221,7 +224,11 @@ static void take_answer(struct rep_core *core, const struct rep_answer *answer, 
 	struct rep_pair pair = answer->pair;
 	pair.holder = REP_HOLDER_ARBITER;
 	pair.reserved = 0;
-	if (core->move.phase != REP_PHASE_ISSUED) {
+	if (core->arbiter_back) {
+		/* W08, and the operator's word: whatever stands there is what is replaced. */
+		core->epoch = (uint32_t)sf_max64(core->epoch, core->pair.epoch);
+		core->pair = pair;
+	} else if (core->move.phase != REP_PHASE_ISSUED) {
 		know(core, &pair, now_ns);
 		reconcile(core);
 	} else if (rep_pair_equal(&pair, &core->move.to)) {

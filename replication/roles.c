@@ -245,12 +245,17 @@ static void bootstrap(struct rep_core *core, uint64_t now_ns)
 {
 	core->reason = REP_REASON_NO_RECORD;
 	bool me = core->config.preferred_primary == core->config.link.node;
-	if (!core->config.bootstrap || !me || !peer_is(core, REP_MODE_WAITING) ||
-	    !peer_blank(core) || !rep_move_fresh(core, core->role_ns, now_ns))
+	/* A node that lost its record, and knows that, founds nothing. */
+	bool fresh = core->last_sequence == 0 && core->record.epoch == 0 &&
+		     (core->record.mode != REP_RECORD_BLANK || !core->record.amnesiac);
+	bool peer_fresh = peer_blank(core) && !core->peer.hello.amnesiac &&
+			  core->peer.hello.last_sequence == 0;
+	if (!core->config.bootstrap || !me || !peer_is(core, REP_MODE_WAITING) || !fresh ||
+	    !peer_fresh || !rep_move_fresh(core, core->role_ns, now_ns))
 		return;
 	if (core->record.mode == REP_RECORD_BLANK)
 		rep_move_write(core, REP_RECORD_LEARNER, 0, true);
-	else if (core->last_sequence == 0 && rep_move_written(core))
+	else if (rep_move_written(core))
 		stand(core, REP_MOVE_BOOTSTRAP, now_ns);
 }
 
@@ -374,7 +379,8 @@ static void waiting_step(struct rep_core *core, uint64_t now_ns)
 	}
 	if (!rep_move_fresh(core, core->role_ns, now_ns)) {
 		if (core->merge_end == 0)
-			core->reason = REP_REASON_ARBITER_SILENT;
+			core->reason = core->arbiter_back ? REP_REASON_ARBITER_BACK
+							  : REP_REASON_ARBITER_SILENT;
 		return;
 	}
 	if (core->forced) {
@@ -508,12 +514,17 @@ void rep_roles_step(
 )
 {
 	rep_move_events(core, event, now_ns);
-	if (event->operation == REP_OPERATION_FORCE && !rep_core_serves(core)) {
+	/* One that serves has no need of it, unless its record is gone. */
+	bool force = event->operation == REP_OPERATION_FORCE &&
+		     (!rep_core_serves(core) || core->arbiter_back);
+	if (force) {
 		if (core->mode != REP_MODE_WAITING)
 			rep_roles_step_down(core, REP_REASON_GAVE_UP);
 		core->forced = true;
-	} else if (event->operation != REP_OPERATION_NONE)
+		core->leaving = false;
+	} else if (event->operation != REP_OPERATION_NONE) {
 		rep_primary_operation(core, event->operation, now_ns);
+	}
 
 	if (core->mode == REP_MODE_WAITING)
 		waiting_step(core, now_ns);

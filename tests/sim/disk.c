@@ -93,11 +93,18 @@ void sim_disk_kill(struct sim *sim, struct sim_node *node)
 		disk->record = disk->writing;
 	}
 	/* S14: the newest copy is damaged, and the older one counts. */
-	if (sim_has(sim, SIM_FAULT_DISK_ROTS) && sim_chance(&sim->fault_random, 200)) {
-		/* In both nodes at once it may leave nobody who knows. */
+	if (sim->now_ns >= disk->settled_ns)
+		disk->older = disk->record;
+	if (sim_has(sim, SIM_FAULT_DISK_ROTS) && node->id == (sim->seed >> 1 & 1) &&
+	    sim_chance(&sim->fault_random, 500)) {
+		/* It may be that nobody is left who knows. */
 		sim->rotted |= disk->record.mode != disk->older.mode ||
 			       disk->record.epoch != disk->older.epoch;
+		/* The store knows that there was one. */
+		bool forgot = disk->record.mode != REP_RECORD_BLANK &&
+			      disk->older.mode == REP_RECORD_BLANK;
 		disk->record = disk->older;
+		disk->record.amnesiac |= forgot;
 	}
 	disk->writing.write_number = disk->wanted.write_number = 0;
 }
@@ -178,6 +185,7 @@ void sim_disk_record_done(struct sim *sim, struct sim_node *node)
 			      ? disk->writing
 			      : disk->record;
 	disk->record = disk->writing;
+	disk->settled_ns = sim->now_ns + sim_between(&node->random, 1, sim->plan.record_ns);
 	disk->writing.write_number = 0;
 	node->persisted = sf_max64(node->persisted, disk->record.write_number);
 	if (disk->wanted.write_number != 0) {

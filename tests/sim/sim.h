@@ -72,6 +72,7 @@
 	X(ARBITER_SLOW, "arbiter-slow")   \
 	X(ARBITER_LOSES, "arbiter-loses") \
 	X(ARBITER_AWAY, "arbiter-away")   \
+	X(ARBITER_BACK, "arbiter-back")   \
 	X(DISK_SLOW, "disk-slow")         \
 	X(DISK_FAILS, "disk-fails")       \
 	X(DISK_FULL, "disk-full")         \
@@ -220,7 +221,8 @@ struct sim_disk {
 	uint64_t log_first; /* what is older is in the snapshot only; 0: nothing is */
 	uint64_t snapshot;  /* its sequence; 0: there is none */
 	uint32_t log[SIM_MAX_HISTORY + 1];
-	struct rep_record older;   /* what the other copy says */
+	struct rep_record older; /* what the other copy says, until then: */
+	uint64_t settled_ns;
 	struct rep_record record;  /* durable; mode BLANK: none */
 	struct rep_record writing; /* on its way; write_number 0: nothing is */
 	struct rep_record wanted;  /* after that; the same */
@@ -301,6 +303,9 @@ struct sim_question {
 };
 struct sim_arbiter {
 	struct rep_pair pair;
+	struct rep_pair old[16]; /* what it once was, a ring */
+	uint32_t old_count;
+	bool restored; /* to one of these: it has forgotten */
 	bool away;
 	struct sim_question questions[SIM_QUESTIONS];
 };
@@ -396,39 +401,41 @@ struct sim_ledger {
 
 /* --- What a run exercised: a checker that never meets its case proves nothing --- */
 
-#define SIM_COUNT_LIST(X)                    \
-	X(UPDATES, "updates answered")       \
-	X(REPEATS, "repeats answered")       \
-	X(READS, "reads answered")           \
-	X(FORGOTTEN, "forgotten")            \
-	X(OVERLOADED, "overloaded")          \
-	X(BUSY, "busy")                      \
-	X(NOT_PRIMARY, "not primary")        \
-	X(GONE, "answers gone")              \
-	X(CLOSED, "sessions closed")         \
-	X(RESENT, "entries resent")          \
-	X(OUT_OF_ORDER, "out of order")      \
-	X(BLOCKED, "times blocked")          \
-	X(DAMAGED, "damaged frames")         \
-	X(INJECTED, "injected frames")       \
-	X(REUSED, "slots reused")            \
-	X(DIGESTS, "digests compared")       \
-	X(CRASHES, "crashes")                \
-	X(TAKEOVERS, "takeovers")            \
-	X(ALONE, "times alone")              \
-	X(RESTARTS, "restarts alone")        \
-	X(MERGES, "merges")                  \
-	X(MERGED, "entries merged")          \
-	X(ADMISSIONS, "admissions")          \
-	X(HANDOVERS, "hand-overs")           \
-	X(RESUMED, "resumed while moving")   \
-	X(REFILLS, "refills")                \
-	X(CUT, "entries cut")                \
-	X(SNAPSHOTS, "snapshots taken over") \
-	X(STAGED, "entries from the log")    \
-	X(UNKNOWN, "unknown outcomes")       \
-	X(EXCUSED, "excused losses")         \
-	X(STUCK, "waits for the operator")   \
+#define SIM_COUNT_LIST(X)                       \
+	X(UPDATES, "updates answered")          \
+	X(REPEATS, "repeats answered")          \
+	X(READS, "reads answered")              \
+	X(FORGOTTEN, "forgotten")               \
+	X(OVERLOADED, "overloaded")             \
+	X(BUSY, "busy")                         \
+	X(NOT_PRIMARY, "not primary")           \
+	X(GONE, "answers gone")                 \
+	X(CLOSED, "sessions closed")            \
+	X(RESENT, "entries resent")             \
+	X(OUT_OF_ORDER, "out of order")         \
+	X(BLOCKED, "times blocked")             \
+	X(DAMAGED, "damaged frames")            \
+	X(INJECTED, "injected frames")          \
+	X(REUSED, "slots reused")               \
+	X(DIGESTS, "digests compared")          \
+	X(CRASHES, "crashes")                   \
+	X(TAKEOVERS, "takeovers")               \
+	X(ALONE, "times alone")                 \
+	X(RESTARTS, "restarts alone")           \
+	X(MERGES, "merges")                     \
+	X(MERGED, "entries merged")             \
+	X(ADMISSIONS, "admissions")             \
+	X(HANDOVERS, "hand-overs")              \
+	X(RESUMED, "resumed while moving")      \
+	X(REFILLS, "refills")                   \
+	X(CUT, "entries cut")                   \
+	X(SNAPSHOTS, "snapshots taken over")    \
+	X(STAGED, "entries from the log")       \
+	X(UNKNOWN, "unknown outcomes")          \
+	X(EXCUSED, "excused losses")            \
+	X(ARBITER_RESTORED, "arbiter restored") \
+	X(FORCED, "forced by the operator")     \
+	X(LOST, "entries lost by force")        \
 	X(RECOVERED, "runs recovered")
 
 enum sim_count {
@@ -545,7 +552,8 @@ struct sim {
 	uint32_t operations_left;
 	bool over;   /* both copies of something acknowledged are gone: the run ends, and is counted
 		      */
-	bool stuck;  /* only the operator can help, and the run may end so */
+	bool forced; /* by the operator, where nothing else helps: what is lost is counted */
+	uint64_t forced_ns;
 	bool wiped;  /* a disk was lost */
 	bool rotted; /* a role record was */
 
@@ -597,6 +605,8 @@ void sim_snapshot_copy(
 
 /* --- arbiter.c --- */
 void sim_arbiter_ask(struct sim *sim, const struct sim_node *node, const struct rep_ask *ask);
+/* W07, W08: what it says now is what it once said. */
+void sim_arbiter_restore(struct sim *sim);
 void sim_arbiter_asked(struct sim *sim, uint32_t question);
 void sim_arbiter_told(struct sim *sim, uint32_t question);
 
