@@ -530,4 +530,6 @@ void sim_check_end(struct sim *sim)
 			split_is_allowed(sim),
 		"the end: something committed is missing (inv. 1)"
 	);
+	if (sim->plan.honest && !loss_is_allowed(sim))
+		sim_history_check(sim, primary);
 }

@@ -300,6 +300,7 @@ void sim_node_refuse(
 	answer.payload_bytes = 0;
 	answer.sequence = answer.asset_version = 0;
 	answer.epoch = node->core.epoch;
+	answer.node = (uint8_t)node->id;
 	sim_check_answer(sim, node, &answer);
 	uint32_t message = sim_message_new(sim);
 	if (message == UINT32_MAX)

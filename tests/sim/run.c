@@ -180,6 +180,7 @@ static void draw_pair(struct sim_plan *plan, struct sim_random *random)
 	plan->fresh_ns = sim_between(random, plan->interval_ns * 3, window_ns * 2);
 	plan->arbiter_loss = (uint32_t)sim_between(random, 20, 400);
 	plan->snapshot_every = sim_chance(random, 600) ? (uint32_t)sim_between(random, 5, 60) : 0;
+	plan->honest = sim_chance(random, 500);
 	plan->fetch_bytes = (uint32_t)sim_between(random, 200, 5000);
 }
 
@@ -584,6 +585,7 @@ static void reset(struct sim *sim)
 	sim_draw_plan(sim);
 	sim_network_reset(sim);
 	sim_ledger_start(sim);
+	sim_history_start(sim);
 	struct sim_random random = sim_stream(sim->seed, 3);
 	for (uint32_t i = 0; i < 2; i++) {
 		struct sim_node *node = &sim->nodes[i];

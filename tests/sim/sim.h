@@ -18,6 +18,7 @@
 #include "replication/expiry.h"
 #include "replication/intake.h"
 #include "replication/session.h"
+#include "tests/history/history.h"
 #include "tests/sim/random.h"
 
 #include <setjmp.h>
@@ -37,6 +38,7 @@
 #define SIM_MAX_FACTS 8192
 #define SIM_MAX_LIVES 12
 #define SIM_MAX_EPOCHS 512
+#define SIM_MAX_OPERATIONS 2048
 #define SIM_STAGE 24	  /* entries that control fetches from the log at once */
 #define SIM_FRAMES 2048	  /* in flight and in receive queues */
 #define SIM_MESSAGES 2048 /* of clients, in flight and queued */
@@ -112,6 +114,7 @@ struct sim_plan {
 	uint32_t crash_at, crash_role; /* kill the node that just entered this mode so often */
 	uint64_t lag_ns;
 	uint32_t clients, assets, client_window, operations;
+	bool honest; /* clients send one content under one number: their history is checked */
 	uint32_t retry_ns_factor;
 	uint64_t think_ns;
 	uint64_t faults_end_ns, liveness_ns;
@@ -173,6 +176,7 @@ struct sim_message {
 	uint8_t opcode;
 	uint8_t status; /* of an answer */
 	uint32_t epoch; /* of who answers */
+	uint8_t node;	/* the same */
 	bool repeat;
 	uint16_t payload_bytes;
 	/* As in the client protocol's block. */
@@ -319,6 +323,7 @@ struct sim_request {
 	uint64_t asset_id;
 	uint64_t retry_ns;
 	uint64_t born_ns;
+	uint32_t operation; /* of the history */
 	uint8_t opcode;
 	uint16_t payload_bytes;
 	uint8_t payload[SIM_MAX_PAYLOAD];
@@ -417,6 +422,8 @@ struct sim_ledger {
 	X(DAMAGED, "damaged frames")            \
 	X(INJECTED, "injected frames")          \
 	X(REUSED, "slots reused")               \
+	X(HISTORIES, "histories checked")       \
+	X(SEARCHED, "histories searched")       \
 	X(DIGESTS, "digests compared")          \
 	X(CRASHES, "crashes")                   \
 	X(TAKEOVERS, "takeovers")               \
@@ -556,6 +563,11 @@ struct sim {
 	uint64_t forced_ns;
 	bool wiped;  /* a disk was lost */
 	bool rotted; /* a role record was */
+
+	struct hist_history history; /* what honest clients saw */
+	struct hist_operation operations[SIM_MAX_OPERATIONS];
+	struct hist_answer answers[2 * SIM_MAX_OPERATIONS];
+	struct hist_final finals[2 * SIM_MAX_ASSETS];
 
 	uint32_t event_count, event_order;
 	struct sim_event events[SIM_EVENTS];
@@ -708,6 +720,14 @@ uint32_t sim_fact_find(struct sim *sim, uint32_t epoch, uint64_t sequence);
 /* The view goes on with this entry. */
 void sim_view_extend(struct sim *sim, uint32_t node, uint32_t index);
 uint64_t sim_hash_bytes(const void *data, uint32_t bytes);
+
+/* --- client_history.c: the clients' own history, and its checkers (tests/history) --- */
+void sim_history_start(struct sim *sim);
+void sim_history_invoke(struct sim *sim, uint64_t client_id, struct sim_request *request);
+void sim_history_answer(
+	struct sim *sim, const struct sim_request *request, const struct sim_message *answer
+);
+void sim_history_check(struct sim *sim, const struct sim_node *primary);
 
 /* --- checker.c, answers.c --- */
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);
