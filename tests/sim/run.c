@@ -291,7 +291,7 @@ static void lose_disk(struct sim *sim, uint32_t id)
 	sim_check_crash(sim);
 	/* Both: what begins then is another pair. */
 	const struct sim_node *other = &sim->nodes[1 - id];
-	if (other->disk.record.mode == REP_RECORD_BLANK && sim->ledger.fact_count > 0)
+	if (other->disk.record.mode == REP_RECORD_BLANK)
 		sim->over = true;
 }
 
