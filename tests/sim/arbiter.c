@@ -104,7 +104,7 @@ void sim_arbiter_told(struct sim *sim, uint32_t index)
 		return;
 	node->answered = true;
 	node->answer = question->answer;
-	if (sim_has(sim, SIM_FAULT_ARBITER_LOSES) && sim_chance(&sim->fault_random, 50)) {
+	if (sim_has(sim, SIM_FAULT_ARBITER_LOSES) && sim_chance(&sim->fault_random, 250)) {
 		node->answer.outcome = REP_ANSWER_UNKNOWN;
 		sim_count(sim, SIM_COUNT_UNKNOWN);
 	}
