@@ -11,25 +11,20 @@
 
 const char *ctl_mode_name(uint64_t mode)
 {
-	switch (mode) {
-	case REP_MODE_STANDBY:
-		return "standby";
-	case REP_MODE_PAIRED:
-		return "paired";
-	case REP_MODE_BLOCKED:
-		return "blocked";
-	case REP_MODE_HALTED:
-		return "halted";
-	default:
-		return "unknown";
-	}
+	return rep_mode_name((enum rep_mode)(mode < REP_MODES ? mode : REP_MODES));
 }
 
 const char *ctl_role_name(uint64_t mode)
 {
-	if (mode == REP_MODE_PAIRED || mode == REP_MODE_BLOCKED)
+	switch (mode) {
+	case REP_MODE_PAIRED:
+	case REP_MODE_BLOCKED:
+	case REP_MODE_ALONE:
+	case REP_MODE_ASYNC:
 		return "primary";
-	return ctl_mode_name(mode);
+	default:
+		return ctl_mode_name(mode);
+	}
 }
 
 void ctl_time_text(uint64_t unix_ns, char text[CTL_TIME_BYTES])

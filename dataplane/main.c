@@ -167,17 +167,28 @@ static void publish_slow(void)
 static void say_changes(void)
 {
 	static uint64_t said_mode = UINT64_MAX, said_reason = UINT64_MAX;
-	static const char *const modes[] = {
-		"standby", "primary, paired", "primary, BLOCKED", "HALTED"};
+	static const char *const modes[REP_MODES] = {
+		[REP_MODE_STANDBY] = "standby",
+		[REP_MODE_PAIRED] = "primary, paired",
+		[REP_MODE_BLOCKED] = "primary, BLOCKED",
+		[REP_MODE_HALTED] = "HALTED",
+		[REP_MODE_ALONE] = "primary, alone",
+		[REP_MODE_ASYNC] = "primary, asynchronous",
+		[REP_MODE_WAITING] = "WAITING",
+		[REP_MODE_LEARNER] = "learner",
+		[REP_MODE_CANDIDATE] = "candidate",
+	};
 	uint64_t mode = dp_shm_load(&node.shm->status.mode);
 	uint64_t reason = dp_shm_load(&node.shm->status.reason);
 	if (mode == said_mode && reason == said_reason)
 		return;
 	said_mode = mode;
 	said_reason = reason;
-	sf_log(mode >= REP_MODE_BLOCKED ? SF_WARNING : SF_NOTICE,
+	bool serves_nobody =
+		mode == REP_MODE_BLOCKED || mode == REP_MODE_HALTED || mode == REP_MODE_WAITING;
+	sf_log(serves_nobody ? SF_WARNING : SF_NOTICE,
 	       "%s%s%s (sequence %llu, committed %llu)",
-	       mode <= REP_MODE_HALTED ? modes[mode] : "?",
+	       mode < REP_MODES ? modes[mode] : "?",
 	       reason == REP_REASON_NONE ? "" : ": ",
 	       reason == REP_REASON_NONE ? "" : rep_reason_text((enum rep_reason)reason),
 	       (unsigned long long)dp_shm_load(&node.shm->status.sequence),

@@ -300,7 +300,8 @@ static void core_config(const struct dp_node *node, struct rep_core_config *conf
 		.heartbeat_misses = settings->replication.heartbeat_misses,
 		.retransmit_min_ns = settings->replication.retransmit_min_ns,
 		.has_log = settings->log.enabled == CFG_ON,
-		.ack = settings->replication.ack == CFG_ACK_DURABLE ? REP_ACK_DURABLE : REP_ACK_RECEIVED,
+		.ack = settings->replication.ack == CFG_ACK_DURABLE ? REP_ACK_DURABLE
+								    : REP_ACK_RECEIVED,
 	};
 }
 

@@ -306,7 +306,8 @@ static void decode_when_body_has_wrong_size_then_refused(void **state)
 		fill_header(&sample, REP_FRAME_HELLO);
 		seal(&sample, body_bytes);
 		assert_int_equal(
-			decode(&sample), body_bytes == sizeof(struct rep_hello) ? REP_FRAME_OK : REP_FRAME_BAD_BODY
+			decode(&sample),
+			body_bytes == sizeof(struct rep_hello) ? REP_FRAME_OK : REP_FRAME_BAD_BODY
 		);
 		fill_header(&sample, REP_FRAME_NAK);
 		seal(&sample, body_bytes);

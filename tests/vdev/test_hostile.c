@@ -542,7 +542,10 @@ static void link_frames_when_forged_or_broken_then_counted_by_reason(void **stat
 	assert_int_equal(pair_sequencer(pair, 0)->own_id_seen, 0);
 	LINK(stats->dropped_other_life, REP_FRAME_ACK, 0, w.header.source_incarnation--);
 	LINK(stats->dropped_other_life, REP_FRAME_ACK, 0, w.header.destination_incarnation++);
-	LINK(stats->dropped_other_life, REP_FRAME_HELLO, sizeof(struct rep_hello), w.header.source_incarnation--);
+	LINK(stats->dropped_other_life,
+	     REP_FRAME_HELLO,
+	     sizeof(struct rep_hello),
+	     w.header.source_incarnation--);
 	LINK(stats->dropped_epoch_stale, REP_FRAME_ACK, 0, w.header.epoch--);
 	LINK(stats->dropped_epoch_higher, REP_FRAME_ACK, 0, w.header.epoch++);
 	LINK(stats->dropped_epoch_higher, REP_FRAME_STALE, 0, w.header.epoch++);
