@@ -63,9 +63,11 @@ void rep_roles_higher_epoch(struct rep_core *core, const struct rep_frame *frame
 			if (fits)
 				core->admission = change.pair;
 		}
-		/* Whom we learn from counts us in, or is about to; ADMIT will be told again. */
-		if ((header->mode == REP_MODE_PAIRED || header->mode == REP_MODE_BLOCKED) &&
-		    core->stream)
+		/* Whom we learn from counts us in, or is about to; ADMIT will be told again. But
+		 * not when it has moved on since. */
+		bool admits = header->mode == REP_MODE_PAIRED || header->mode == REP_MODE_BLOCKED;
+		bool same = core->admission.epoch == 0 || core->admission.epoch == header->epoch;
+		if (admits && same && core->stream)
 			return;
 		rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_DEPOSED);
 		core->stream = core->fetch.active = false;
