@@ -289,6 +289,8 @@ struct sim_question {
 struct sim_arbiter {
 	struct rep_pair pair;
 	bool away;
+	bool mute;   /* decides, and its answers are lost */
+	uint8_t cut; /* bit per node: the way between them is cut */
 	struct sim_question questions[SIM_QUESTIONS];
 };
 
@@ -518,6 +520,7 @@ struct sim {
 	uint64_t seed;
 	struct sim_options options;
 	struct sim_plan plan;
+	const struct sim_plan *given; /* by a script, which makes the faults too; NULL: drawn */
 	uint64_t now_ns;
 	bool calm;   /* the faults are over */
 	bool paired; /* since then, for the first time */
@@ -533,6 +536,7 @@ struct sim {
 		     */
 	bool stuck; /* only the operator can help, and the run may end so */
 	bool wiped; /* a disk was lost */
+	bool consent; /* the operator has allowed a loss (R17) */
 
 	uint32_t event_count, event_order;
 	struct sim_event events[SIM_EVENTS];
@@ -603,6 +607,21 @@ static inline bool sim_has(const struct sim *sim, enum sim_fault fault)
 void sim_draw_plan(struct sim *sim);
 /* One whole run; false, and sim->failure says why. */
 bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options);
+/* A run of this plan, in which the script makes time pass and the faults; the same. */
+bool sim_play(
+	struct sim *sim,
+	uint64_t seed,
+	const struct sim_plan *plan,
+	void (*script)(struct sim *sim, void *context),
+	void *context
+);
+/* The next event, unless it comes after this time: then time is there, and it returns false. */
+bool sim_step(struct sim *sim, uint64_t until_ns);
+void sim_kill(struct sim *sim, uint32_t node);
+/* The faults are over. */
+void sim_calm_down(struct sim *sim);
+/* Both run, one serves with the other, and they hold the same. */
+bool sim_level(const struct sim *sim);
 
 /* --- network.c --- */
 void sim_network_reset(struct sim *sim);
