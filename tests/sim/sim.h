@@ -623,6 +623,11 @@ void sim_calm_down(struct sim *sim);
 /* Both run, one serves with the other, and they hold the same. */
 bool sim_level(const struct sim *sim);
 
+/* --- canaries.c --- */
+void sim_list_canaries(void);
+/* Switches the bug on, by going on as the twin binary where need be. 0, or an exit code. */
+int sim_choose_canary(const char *name, char **argv);
+
 /* --- network.c --- */
 void sim_network_reset(struct sim *sim);
 void sim_schedule(
