@@ -35,6 +35,7 @@ struct scenario {
 	struct scenario_seen seen[2];
 	struct rep_pair seen_pair; /* the arbiter's */
 	struct rep_pair saved;	   /* of `arbiter save` */
+	struct rep_pair right;	   /* before something was done to it */
 	uint64_t counts_before[SIM_COUNTS];
 	uint64_t answered_mark; /* updates answered when a `for` began */
 	uint64_t committed_top, lost;

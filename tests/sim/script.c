@@ -281,6 +281,18 @@ static void do_within(struct scenario *s, struct sim *sim, char **words, uint32_
 	wait_for(s, sim, for_ns, words + 1 + took, count - 1 - took);
 }
 
+/* Two blank nodes have become a pair; how they did is told by the scenarios of that. */
+static void do_begin(struct scenario *s, struct sim *sim, char **words, uint32_t count)
+{
+	char text[] = "paired";
+	char *condition[] = {text};
+	wait_for(s, sim, PATIENCE_WINDOWS * window_ns(sim), condition, 1);
+	s->transcript_bytes = 0;
+	s->transcript[0] = '\0';
+	for (uint32_t id = 0; id < 2; id++)
+		s->seen[id].state = SIM_BOOTING; /* tell how it stands */
+}
+
 static void do_expect(struct scenario *s, struct sim *sim, char **words, uint32_t count)
 {
 	if (!scenario_holds(s, sim, words + 1, count - 1))
@@ -489,6 +501,13 @@ static void do_heal(struct scenario *s, struct sim *sim, char **words, uint32_t 
 	set_ways(sim, count == 1 ? 15 : ways_of(s, sim, words, count), false);
 }
 
+/* Its register is not what was last written. */
+static void falsify_arbiter(struct scenario *s, struct sim *sim, struct rep_pair pair)
+{
+	s->right = sim->arbiter.pair;
+	sim->arbiter.pair = pair;
+}
+
 static void do_arbiter(struct scenario *s, struct sim *sim, char **words, uint32_t count)
 {
 	struct sim_arbiter *arbiter = &sim->arbiter;
@@ -506,12 +525,16 @@ static void do_arbiter(struct scenario *s, struct sim *sim, char **words, uint32
 	else if (strcmp(what, "save") == 0)
 		s->saved = arbiter->pair;
 	else if (strcmp(what, "restore") == 0)
-		arbiter->pair = s->saved;
+		falsify_arbiter(s, sim, s->saved);
+	else if (strcmp(what, "repair") == 0)
+		arbiter->pair = s->right;
 	else if (strcmp(what, "blank") == 0)
-		arbiter->pair = (struct rep_pair){0};
+		falsify_arbiter(s, sim, (struct rep_pair){0});
 	else
 		scenario_bad_line(
-			s, sim, "arbiter away, mute, back, slow, quick, save, restore or blank"
+			s,
+			sim,
+			"arbiter away, mute, back, slow, quick, save, restore, blank or repair"
 		);
 }
 
@@ -551,16 +574,27 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"wait", do_wait, NULL, 0, true},	  {"within", do_within, NULL, 0, true},
-	{"expect", do_expect, NULL, 0, true},	  {"for", do_for, NULL, 0, true},
-	{"load", do_load, NULL, 0, false},	  {"ask", do_ask, NULL, 0, false},
-	{"kill", do_kill, NULL, 0, false},	  {"start", NULL, start, 2, false},
-	{"stop", NULL, operate, 2, false},	  {"switchover", NULL, operate, 2, false},
-	{"force", NULL, operate, 2, false},	  {"wipe", NULL, wipe, 2, false},
-	{"pause", NULL, pause, 4, false},	  {"disk-full", NULL, handle_disk, 2, false},
-	{"disk-ok", NULL, handle_disk, 2, false}, {"disk-fails", NULL, handle_disk, 2, false},
-	{"cut", do_cut, NULL, 0, false},	  {"heal", do_heal, NULL, 0, false},
-	{"arbiter", do_arbiter, NULL, 0, false},  {"timer", do_timer, NULL, 0, false},
+	{"wait", do_wait, NULL, 0, true},
+	{"within", do_within, NULL, 0, true},
+	{"expect", do_expect, NULL, 0, true},
+	{"begin", do_begin, NULL, 0, true},
+	{"for", do_for, NULL, 0, true},
+	{"load", do_load, NULL, 0, false},
+	{"ask", do_ask, NULL, 0, false},
+	{"kill", do_kill, NULL, 0, false},
+	{"start", NULL, start, 2, false},
+	{"stop", NULL, operate, 2, false},
+	{"switchover", NULL, operate, 2, false},
+	{"force", NULL, operate, 2, false},
+	{"wipe", NULL, wipe, 2, false},
+	{"pause", NULL, pause, 4, false},
+	{"disk-full", NULL, handle_disk, 2, false},
+	{"disk-ok", NULL, handle_disk, 2, false},
+	{"disk-fails", NULL, handle_disk, 2, false},
+	{"cut", do_cut, NULL, 0, false},
+	{"heal", do_heal, NULL, 0, false},
+	{"arbiter", do_arbiter, NULL, 0, false},
+	{"timer", do_timer, NULL, 0, false},
 	{"settle", do_settle, NULL, 0, false},
 };
 
