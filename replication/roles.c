@@ -411,7 +411,9 @@ static bool primary_lost(const struct rep_core *core, bool rx_drained)
 		return true;
 	if (core->peer.mode == REP_MODE_WAITING || core->peer.mode == REP_MODE_CANDIDATE)
 		return true;
-	return rx_drained && rep_link_silent(core, window_ns);
+	/* One that does not hear us commits nothing with us, and may be able to do nothing about
+	 * it: its frames alone do not make it a primary. */
+	return rx_drained && (rep_link_silent(core, window_ns) || rep_link_deaf(core, window_ns));
 }
 
 static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
@@ -430,7 +432,11 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	if (core->suspect_ns == 0)
 		core->suspect_ns = now_ns;
 	bool gone = !core->link_up || core->peer.mode == REP_MODE_WAITING;
-	core->reason = gone ? REP_REASON_PEER_RESTARTED : REP_REASON_PEER_SILENT;
+	bool mute = rep_link_silent(core, rep_link_window_ns(core));
+	bool deaf = !mute && rep_link_deaf(core, rep_link_window_ns(core));
+	core->reason = gone   ? REP_REASON_PEER_RESTARTED
+		       : deaf ? REP_REASON_PEER_DEAF
+			      : REP_REASON_PEER_SILENT;
 	if (core->config.policy == REP_POLICY_PRIMARY_CONTINUES) {
 		/* It has lost its memory, and takes ours. */
 		if (core->peer.described && core->peer.mode == REP_MODE_WAITING)
