@@ -274,14 +274,16 @@ static void stand_complete(struct rep_core *core, bool mine, uint64_t now_ns)
 {
 	uint64_t grace_ns = rep_link_window_ns(core) + core->config.takeover_delay_ns;
 	core->reason = REP_REASON_WAIT_PEER;
-	if (peer_is(core, REP_MODE_WAITING)) {
+	/* A primary that has lost its disk will not be one again: it is as if it were away. */
+	bool away = !rep_roles_peer_here(core) || (!mine && peer_blank(core));
+	if (peer_is(core, REP_MODE_WAITING) && !away) {
 		if (mine && merged(core, now_ns))
 			stand(core, REP_MOVE_MERGE, now_ns);
 		return;
 	}
 	if (!mine)
 		grace_ns += grace_ns;
-	if (!rep_roles_peer_here(core) && now_ns - core->role_ns > grace_ns)
+	if (away && now_ns - core->role_ns > grace_ns)
 		stand(core, mine ? REP_MOVE_RESTART : REP_MOVE_PROMOTE, now_ns);
 }
 
@@ -292,6 +294,8 @@ static bool give_back(struct rep_core *core, uint64_t now_ns)
 	if (core->config.policy != REP_POLICY_STANDBY_TAKES_OVER || core->pair.holder != me ||
 	    core->pair.primary != other || core->pair.in_sync != REP_BOTH_IN_SYNC)
 		return false;
+	if (peer_is(core, REP_MODE_WAITING) && peer_blank(core))
+		return false; /* neither can it */
 	bool complete = rep_record_complete(&core->record, &core->pair);
 	if (complete && !peer_is(core, REP_MODE_WAITING) && !peer_is(core, REP_MODE_BLOCKED))
 		return false;
