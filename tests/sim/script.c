@@ -613,7 +613,7 @@ static void carry_out(struct scenario *s, struct sim *sim, char *line)
 	if (command == NULL)
 		scenario_bad_line(s, sim, "no such command");
 	if (!command->quiet)
-		scenario_write(s, "> %s\n", line);
+		scenario_write(s, "%7.3f > %s\n", (double)sim->now_ns / 1e9, line);
 	if (command->act != NULL) {
 		command->act(s, sim, words, count);
 	} else {
