@@ -287,7 +287,7 @@ static void stand_complete(struct rep_core *core, bool mine, uint64_t now_ns)
 		stand(core, mine ? REP_MOVE_RESTART : REP_MOVE_PROMOTE, now_ns);
 }
 
-/* N2: who holds the record as standby, and cannot use it, gives it away. */
+/* N2: who holds the record as standby, and cannot use it or is to leave, gives it away. */
 static bool give_back(struct rep_core *core, uint64_t now_ns)
 {
 	uint8_t me = core->config.link.node, other = rep_core_other(core);
@@ -297,7 +297,8 @@ static bool give_back(struct rep_core *core, uint64_t now_ns)
 	if (peer_is(core, REP_MODE_WAITING) && peer_blank(core))
 		return false; /* neither can it */
 	bool complete = rep_record_complete(&core->record, &core->pair);
-	if (complete && !peer_is(core, REP_MODE_WAITING) && !peer_is(core, REP_MODE_BLOCKED))
+	if (complete && !core->leaving && !peer_is(core, REP_MODE_WAITING) &&
+	    !peer_is(core, REP_MODE_BLOCKED))
 		return false;
 	struct rep_pair to = {
 		.epoch = rep_next_epoch(core->pair.epoch, other),
@@ -425,6 +426,12 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	uint8_t me = core->config.link.node;
 	if (core->move.phase != REP_PHASE_NONE)
 		return;
+	if (core->leaving && give_back(core, now_ns))
+		return;
+	/* It goes on acknowledging until the primary has heard that it need not count on that. */
+	if (core->pair.epoch > core->epoch &&
+	    now_ns - core->last_hello_ns >= core->config.heartbeat_interval_ns)
+		core->hello_due = true;
 	core->handing_over &= core->peer.mode == REP_MODE_BLOCKED;
 	bool asked = core->handing_over;
 	/* A primary that hands over may still be heard; one that is back as it was is not lost. */
@@ -441,14 +448,12 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	core->reason = gone   ? REP_REASON_PEER_RESTARTED
 		       : deaf ? REP_REASON_PEER_DEAF
 			      : REP_REASON_PEER_SILENT;
-	if (core->config.policy == REP_POLICY_PRIMARY_CONTINUES) {
+	bool follows = core->config.policy == REP_POLICY_PRIMARY_CONTINUES;
+	if (follows || !rep_move_allowed(core)) {
+		core->reason = follows ? core->reason : REP_REASON_NO_RIGHT;
 		/* It has lost its memory, and takes ours. */
 		if (core->peer.described && core->peer.mode == REP_MODE_WAITING)
 			rep_roles_step_down(core, REP_REASON_GAVE_UP);
-		return;
-	}
-	if (!rep_move_allowed(core)) {
-		core->reason = REP_REASON_NO_RIGHT;
 		return;
 	}
 	if (!asked && now_ns - core->admitted_ns < core->config.hold_down_ns)
