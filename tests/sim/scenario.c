@@ -113,7 +113,8 @@ static bool compare(const char *expected, const char *found)
 
 /* --- Runs --- */
 
-static bool run_file(const char *path, bool update)
+/* seed 0: the scenario's own, and the transcript counts; any other draws other times. */
+static bool run_file(const char *path, bool update, uint64_t seed)
 {
 	memset(&scenario, 0, sizeof(scenario));
 	scenario.path = path;
@@ -132,14 +133,39 @@ static bool run_file(const char *path, bool update)
 		);
 		return false;
 	}
+	if (seed != 0)
+		scenario.seed = seed;
 	if (!sim_play(&sim, scenario.seed, &scenario.plan, scenario_run, &scenario))
 		return false;
+	if (seed != 0)
+		return true;
 	if (!update)
 		return compare(expected, scenario.transcript);
 	if (write_file(path))
 		return true;
 	snprintf(sim.failure, sizeof(sim.failure), "cannot write it: %s", strerror(errno));
 	return false;
+}
+
+/* With many seeds: the first that fails ends it. */
+static bool run_seeds(const char *path, uint64_t seeds)
+{
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		if (run_file(path, false, seed))
+			continue;
+		char message[sizeof(sim.failure)];
+		memcpy(message, sim.failure, sizeof(message));
+		int bytes = snprintf(sim.failure, sizeof(sim.failure), "seed %lu: ", seed);
+		snprintf(
+			sim.failure + bytes,
+			sizeof(sim.failure) - (size_t)bytes,
+			"%.*s",
+			(int)(sizeof(sim.failure) - (size_t)bytes - 1),
+			message
+		);
+		return false;
+	}
+	return true;
 }
 
 static void report(const char *path, bool good, bool verbose)
@@ -158,7 +184,7 @@ static void report(const char *path, bool good, bool verbose)
 static int usage(void)
 {
 	fprintf(stderr,
-		"usage: scenario [--update] [--quiet] [--trace] [--canary NAME] FILE…\n"
+		"usage: scenario [--update] [--seeds K] [--quiet] [--trace] [--canary NAME] FILE…\n"
 		"       scenario --list\n");
 	return 2;
 }
@@ -171,9 +197,11 @@ int main(int argc, char **argv)
 		{"trace", no_argument, NULL, 't'},
 		{"canary", required_argument, NULL, 'c'},
 		{"list", no_argument, NULL, 'l'},
+		{"seeds", required_argument, NULL, 's'},
 		{0},
 	};
 	bool update = false, quiet = false;
+	uint64_t seeds = 0;
 	const char *canary = NULL;
 	int option, failed = 0;
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -193,11 +221,15 @@ int main(int argc, char **argv)
 		case 'l':
 			sim_list_canaries();
 			return 0;
+		case 's':
+			if (!scenario_number(optarg, &seeds) || seeds == 0)
+				return usage();
+			break;
 		default:
 			return usage();
 		}
 	}
-	if (optind == argc || (update && canary != NULL))
+	if (optind == argc || (update && (canary != NULL || seeds > 0)))
 		return usage();
 	if (canary != NULL) {
 		int code = sim_choose_canary(canary, argv);
@@ -205,7 +237,7 @@ int main(int argc, char **argv)
 			return code;
 	}
 	for (int i = optind; i < argc; i++) {
-		bool good = run_file(argv[i], update);
+		bool good = seeds > 0 ? run_seeds(argv[i], seeds) : run_file(argv[i], update, 0);
 		report(argv[i], good, !quiet);
 		failed += !good;
 	}
