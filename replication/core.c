@@ -114,6 +114,7 @@ void rep_core_init(
 	core->last_sent_ns = core->last_hello_ns = now_ns;
 	core->last_stale_ns = now_ns;
 	core->hello_due = true;
+	core->log_first = 1;
 }
 
 /* Without a standby that counts, a slot is free when the own consumers, the journal among them, are
@@ -164,13 +165,26 @@ static bool is_sink(const struct rep_core *core)
 	if (rep_core_fixed(core))
 		return !core->primary;
 	return core->mode == REP_MODE_STANDBY ||
-	       (core->mode == REP_MODE_LEARNER && core->admission.epoch == 0);
+	       (core->mode == REP_MODE_LEARNER && core->admission.epoch == 0 && !core->fetch.active
+	       );
 }
 
 /* Frames that are neither entries nor about them. */
-static void receive_other(struct rep_core *core, const struct rep_frame *frame, uint64_t now_ns)
+static void receive_other(
+	struct rep_core *core,
+	const struct rep_frame *frame,
+	uint32_t index,
+	struct rep_update *update,
+	uint64_t now_ns
+)
 {
 	switch (frame->header->type) {
+	case REP_FRAME_FETCH:
+		rep_fetch_asked(core, frame);
+		break;
+	case REP_FRAME_SNAPSHOT:
+		rep_fetch_piece(core, frame, index, update);
+		break;
 	case REP_FRAME_GOODBYE:
 		rep_link_goodbye(core);
 		break;
@@ -230,7 +244,7 @@ receive(struct rep_core *core,
 			rep_window_nak(core, &nak);
 		break;
 	default:
-		receive_other(core, frame, now_ns);
+		receive_other(core, frame, index, update, now_ns);
 		break;
 	}
 	if (!core->primary && is_sink(core) && core->merge_end == 0)
@@ -346,11 +360,15 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	update->store_count = update->send_count = 0;
 	update->mode_changed = update->persist = update->drop_answers = false;
 	update->ask.id = update->refill.number = update->stage = 0;
+	update->stage_snapshot.wanted = false;
+	update->keep.frames = 0;
 	CHECK(event->submit_count <= rep_core_room(core));
 	CHECK(event->passed_sequence <= core->last_sequence);
 	core->passed_sequence = event->passed_sequence;
 	core->durable = event->durable;
 	core->staged = event->staged;
+	if (event->log_first != 0)
+		core->log_first = event->log_first;
 	if (event->submit_count > 0)
 		rep_core_note(core, core->epoch, core->last_sequence + 1);
 	core->last_sequence += event->submit_count;
@@ -446,11 +464,14 @@ void rep_core_hello(const struct rep_core *core, struct rep_hello *hello)
 {
 	*hello = (struct rep_hello){
 		.last_sequence = core->last_sequence,
-		.arena_first = rep_core_fixed(core) ? rep_core_oldest(core) : 1,
+		.arena_first = rep_core_fixed(core)
+				       ? rep_core_oldest(core)
+				       : sf_min64(core->log_first, rep_core_oldest(core)),
 		.config_digest = core->config.config_digest,
 		.last_epoch = rep_core_last_epoch(core),
 		.refusal = core->refusal,
 		.record_mode = core->record.mode,
+		.amnesiac = core->record.amnesiac,
 		.pair = core->pair,
 	};
 	uint32_t count = (uint32_t)sf_min64(core->lineage_count, REP_HELLO_ORIGINS);
@@ -487,6 +508,8 @@ void rep_core_leave(struct rep_core *core, struct rep_update *update)
 	update->mode_changed = true;
 	update->persist = update->drop_answers = false;
 	update->ask.id = update->refill.number = update->stage = 0;
+	update->stage_snapshot.wanted = false;
+	update->keep.frames = 0;
 	if (core->link_up)
 		push(update, REP_FRAME_GOODBYE, 0);
 	if (!rep_core_fixed(core) && core->started && core->durable >= core->last_sequence &&

@@ -37,6 +37,7 @@
 #define REP_MAX_SENDS 24
 #define REP_MAX_NAKS 8	      /* gaps named in one step */
 #define REP_MAX_RESENDS 16    /* asked-for ranges that are kept */
+#define REP_MAX_FRAMES 32     /* received in one step */
 #define REP_CHUNK_ENTRIES 512 /* most entries sent again, or caught up, in one step */
 #define REP_SENT_TIMES 256    /* newest own frames whose echo measures the round trip */
 #define REP_TAIL_ENTRIES 32   /* sent again when the tail's timer fires */
@@ -121,6 +122,7 @@ struct rep_core_config {
 	uint64_t hold_down_ns;	     /* no promotion so soon after an admission (R15) */
 	uint32_t max_moves_per_hour; /* of the pair record; 0: any number (R15) */
 	uint64_t ask_timeout_ns;     /* an arbiter that has not answered by then is asked again */
+	uint32_t fetch_bytes;	     /* of a snapshot, asked for at once */
 	uint64_t record_fresh_ns;    /* how old what the arbiter said may be (R20) */
 };
 
@@ -145,7 +147,9 @@ struct rep_stats {
 	uint64_t entries_merged; /* of the standby's, by a primary that held less */
 	uint64_t own_gaps;	 /* our loop was late: suspicion restarted (R14) */
 	uint64_t times_blocked;
-	uint64_t dropped_no_stream; /* entries, or an acknowledgement, that nobody waits for */
+	uint64_t snapshot_bytes;      /* kept, of a snapshot that replaces what we hold */
+	uint64_t pieces_out_of_order; /* of it; asked for again */
+	uint64_t dropped_no_stream;   /* entries, or an acknowledgement, that nobody waits for */
 	uint64_t asks;
 	uint64_t asks_unanswered;
 	uint64_t arbiter_went_back;
@@ -268,6 +272,7 @@ struct rep_core {
 	struct rep_ask ask;
 	uint64_t ask_ns; /* when it was sent */
 	uint64_t ask_count;
+	bool arbiter_back; /* it says less than it once said: it is not believed */
 	bool ask_due;
 	bool read_wanted;
 	bool read_first; /* a move's outcome is not known: look, before it is asked for again */
@@ -289,11 +294,20 @@ struct rep_core {
 	uint64_t change_due_ns; /* ADMIT or SWITCHOVER is told again then; 0: not */
 	struct {
 		bool wanted;
+		bool snapshot;
 		uint64_t keep; /* the history ends there */
 	} refill;
 	bool refill_due;
 	uint64_t refill_number; /* told in the update, and with the refill's end */
-	uint64_t stage_wanted;	/* first entry that is to be fetched from the log; 0: none */
+	struct {		/* a snapshot that is on its way */
+		bool active;	/* LEARNER: it replaces all that we hold */
+		bool asked;	/* primary: a piece is due, or being fetched from the disk */
+		uint64_t sequence, total, offset;
+		uint64_t goal;	 /* end of what was asked for */
+		uint64_t due_ns; /* LEARNER: ask again then */
+	} fetch;
+	uint64_t log_first;    /* oldest entry of the own log; 1 until it is told otherwise */
+	uint64_t stage_wanted; /* first entry that is to be fetched from the log; 0: none */
 	struct rep_range staged;
 	uint64_t move_times[32]; /* of the newest changes of the pair record seen, a ring */
 	uint32_t move_time_count;
@@ -357,7 +371,7 @@ struct rep_send {
 	uint8_t flags;
 	bool staged;		/* DATA: from what was fetched out of the log, not from the arena */
 	struct rep_range range; /* DATA: entries to encode, in as many frames as the MTU asks for;
-				 * NAK: what is missing */
+				 * NAK: what is missing; SNAPSHOT: bytes of it, likewise */
 };
 
 struct rep_event {
@@ -374,6 +388,12 @@ struct rep_event {
 	enum rep_operation operation;
 	struct rep_range staged; /* entries of the own log that lie ready to be sent; they stay
 				  * until others are wanted */
+	uint64_t log_first;	 /* oldest entry of the own log; 0: as before */
+	struct {		 /* bytes of a snapshot that lie ready to be sent, likewise */
+		uint64_t newest; /* sequence of the newest on the disk */
+		uint64_t sequence, total;
+		struct rep_range staged;
+	} snapshot;
 };
 
 struct rep_update {
@@ -383,7 +403,8 @@ struct rep_update {
 	uint64_t committed;
 	uint64_t confirmed_frame; /* reads that noted at most this frame number may be answered */
 	bool mode_changed;
-	bool persist;	   /* core->record is to be written and synced */
+	bool persist;	   /* core->record is to be written and synced; in both copies, when
+			    * rep_core_settles, before it counts as durable */
 	bool drop_answers; /* held answers are another's to give now: drop them (R10) */
 	struct rep_ask ask;
 	struct {
@@ -391,8 +412,17 @@ struct rep_update {
 				  * durably with `keep`, what is beyond goes to quarantine; rebuild
 				  * the state up to there, then rep_core_refilled */
 		uint64_t keep;
+		bool snapshot; /* the state is that of the snapshot that was kept, of sequence
+				* `keep`; nothing of the own log remains */
 	} refill;
 	uint64_t stage; /* fetch entries of the own log from here on; 0: nothing */
+	struct {
+		bool wanted; /* fetch bytes of this snapshot, the newest, from offset on */
+		uint64_t sequence, offset;
+	} stage_snapshot;
+	struct {
+		uint32_t frames; /* bit by index: the pieces in these frames are the next ones */
+	} keep;
 	struct rep_store store[REP_MAX_STORES];
 	struct rep_send send[REP_MAX_SENDS];
 };
@@ -475,6 +505,10 @@ rep_core_calls(const struct rep_core *core, uint64_t passed_sequence, uint64_t d
 	return passed_sequence + slots - known >= slots / 8 || (waits && durable > core->durable);
 }
 
+/* Does the role record give a right to the peer, or stand in for one that was given? A damaged copy
+ * must not bring it back, so both say it before it counts as written (found in the model). */
+bool rep_core_settles(const struct rep_core *core);
+
 /* Fills a header for the next frame and counts it; body, sizes and CRC are still to come. */
 void rep_core_header(
 	struct rep_core *core,
@@ -482,7 +516,8 @@ void rep_core_header(
 	uint64_t now_ns,
 	struct rep_header *header
 );
-/* Bodies of HELLO, and of ADMIT and SWITCHOVER. */
+/* Bodies of HELLO, of ADMIT and SWITCHOVER, and of FETCH. */
+void rep_core_fetch(const struct rep_core *core, struct rep_fetch *fetch);
 void rep_core_change(const struct rep_core *core, struct rep_change *change);
 void rep_core_hello(const struct rep_core *core, struct rep_hello *hello);
 

@@ -7,6 +7,7 @@
  *   roles.c   roles by the pair record: without one, LEARNER, STANDBY
  *   primary.c the same: PAIRED, BLOCKED, ALONE, admission, hand-over
  *   moves.c   changes of the pair record, the arbiter, the role record
+ *   fetch.c   a snapshot for a learner
  *   window.c  source: acknowledgements, what goes out, what goes out again
  *   gather.c  sink: gaps, what is stored, NAK
  */
@@ -85,6 +86,8 @@ void rep_roles_step(
 	uint64_t now_ns
 );
 uint64_t rep_roles_deadline_ns(const struct rep_core *core);
+/* Ends the own history at `keep`, or replaces it by the snapshot of that sequence. */
+void rep_roles_refill(struct rep_core *core, uint64_t keep, bool snapshot);
 /* R10. */
 void rep_roles_step_down(struct rep_core *core, enum rep_reason reason);
 /* Is the peer heard, and has it described itself? */
@@ -128,6 +131,20 @@ void rep_move_heard(struct rep_core *core, const struct rep_pair *pair, uint64_t
 void rep_move_events(struct rep_core *core, const struct rep_event *event, uint64_t now_ns);
 void rep_move_step(struct rep_core *core, bool wants_read, uint64_t now_ns);
 uint64_t rep_move_deadline_ns(const struct rep_core *core);
+
+/* fetch.c */
+void rep_fetch_begin(struct rep_core *core);
+void rep_fetch_asked(struct rep_core *core, const struct rep_frame *frame);
+void rep_fetch_piece(
+	struct rep_core *core,
+	const struct rep_frame *frame,
+	uint32_t frame_index,
+	struct rep_update *update
+);
+void rep_fetch_send(
+	struct rep_core *core, const struct rep_event *event, struct rep_update *update
+);
+void rep_fetch_step(struct rep_core *core, struct rep_update *update, uint64_t now_ns);
 
 /* window.c */
 void rep_window_acknowledge(struct rep_core *core, const struct rep_header *header, uint64_t now);

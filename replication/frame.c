@@ -41,6 +41,10 @@ const char *rep_frame_type_name(enum rep_frame_type type)
 		return "ADMIT";
 	case REP_FRAME_SWITCHOVER:
 		return "SWITCHOVER";
+	case REP_FRAME_FETCH:
+		return "FETCH";
+	case REP_FRAME_SNAPSHOT:
+		return "SNAPSHOT";
 	}
 	return "unknown";
 }
@@ -105,7 +109,20 @@ static enum rep_frame_fault check_entries(
 	return at == end ? REP_FRAME_OK : REP_FRAME_BAD_LENGTH;
 }
 
-static enum rep_frame_fault check_body(const struct rep_header *header, uint32_t body_bytes)
+/* A piece lies within its snapshot. */
+static bool piece_fits(const uint8_t *body, uint32_t body_bytes)
+{
+	struct rep_piece piece;
+	if (body_bytes <= sizeof(piece))
+		return false;
+	memcpy(&piece, body, sizeof(piece));
+	uint64_t bytes = body_bytes - sizeof(piece);
+	return piece.sequence != 0 && piece.offset < piece.total &&
+	       bytes <= piece.total - piece.offset;
+}
+
+static enum rep_frame_fault
+check_body(const struct rep_header *header, const uint8_t *body, uint32_t body_bytes)
 {
 	uint32_t wanted = 0;
 	switch (header->type) {
@@ -118,6 +135,12 @@ static enum rep_frame_fault check_body(const struct rep_header *header, uint32_t
 	case REP_FRAME_ADMIT:
 	case REP_FRAME_SWITCHOVER:
 		wanted = sizeof(struct rep_change);
+		break;
+	case REP_FRAME_FETCH:
+		wanted = sizeof(struct rep_fetch);
+		break;
+	case REP_FRAME_SNAPSHOT:
+		wanted = piece_fits(body, body_bytes) ? body_bytes : UINT32_MAX;
 		break;
 	case REP_FRAME_STALE:
 	case REP_FRAME_ACK:
@@ -177,7 +200,7 @@ enum rep_frame_fault rep_frame_decode(
 		return REP_FRAME_BAD_NODE;
 	if (header->source_incarnation == 0 || header->frame_number == 0)
 		return REP_FRAME_BAD_BODY;
-	return header->type == REP_FRAME_DATA ? REP_FRAME_OK : check_body(header, body_bytes);
+	return header->type == REP_FRAME_DATA ? REP_FRAME_OK : check_body(header, body, body_bytes);
 }
 
 void rep_frame_seal_data(

@@ -34,6 +34,8 @@ enum rep_frame_type {
 	REP_FRAME_GOODBYE = 7,
 	REP_FRAME_ADMIT = 8,	  /* the standby counts from this epoch on */
 	REP_FRAME_SWITCHOVER = 9, /* the standby is asked to take over */
+	REP_FRAME_FETCH = 10,	  /* a learner asks for a piece of a snapshot */
+	REP_FRAME_SNAPSHOT = 11,  /* and gets it */
 };
 
 #define REP_FLAG_ECHO 0x01    /* the sender wants an answer at once (reads wait for it) */
@@ -78,7 +80,7 @@ struct rep_origin {
 };
 
 /* Body of HELLO: who am I, and what history do I hold? */
-#define REP_HELLO_ORIGINS 16
+#define REP_HELLO_ORIGINS 64
 struct rep_hello {
 	uint64_t last_sequence; /* 0: none held */
 	uint64_t arena_first;	/* from here on I can send what you miss */
@@ -87,7 +89,7 @@ struct rep_hello {
 	uint8_t refusal;     /* enum rep_reason: why I do not take your history; 0: I do */
 	uint8_t record_mode; /* enum rep_record_mode of my role record */
 	uint8_t origin_count;
-	uint8_t reserved;
+	uint8_t amnesiac;			      /* of the role record: 1 or 0 */
 	struct rep_pair pair;			      /* record, as I know it; epoch 0: I do not */
 	struct rep_origin origins[REP_HELLO_ORIGINS]; /* the newest of my history, rising */
 };
@@ -108,6 +110,21 @@ struct rep_nak {
 	uint64_t count;
 };
 STATIC_CHECK(sizeof(struct rep_nak) == 16, "NAK body");
+
+/* Body of FETCH: the bytes from offset on of the snapshot of this sequence; 0: of your newest. */
+struct rep_fetch {
+	uint64_t sequence;
+	uint64_t offset;
+};
+STATIC_CHECK(sizeof(struct rep_fetch) == 16, "FETCH body");
+
+/* Body of SNAPSHOT, before the bytes themselves: as many as the frame has room for. */
+struct rep_piece {
+	uint64_t sequence; /* of the snapshot */
+	uint64_t total;	   /* its bytes */
+	uint64_t offset;
+};
+STATIC_CHECK(sizeof(struct rep_piece) == 24, "SNAPSHOT body");
 
 /* A frame that passed every check of rep_frame_decode. Points into the caller's buffer. */
 struct rep_frame {

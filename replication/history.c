@@ -82,11 +82,16 @@ void rep_core_refilled(
 	if (!core->refill.wanted || number != core->refill_number)
 		return;
 	core->refill.wanted = false;
-	core->stats.entries_cut += core->last_sequence - history->last_sequence;
+	if (core->last_sequence > history->last_sequence)
+		core->stats.entries_cut += core->last_sequence - history->last_sequence;
 	hold(core, history, now_ns);
 	core->committed = sf_min64(core->committed, history->last_sequence);
+	/* A snapshot holds nothing that was not committed. */
+	if (core->refill.snapshot)
+		core->committed = history->last_sequence;
 	memset(core->held, 0, rep_core_memory_bytes(&core->config));
 	rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_START);
+	core->role_ns = now_ns; /* what the peer said before was about another history */
 	core->hello_due = true;
 }
 

@@ -49,6 +49,13 @@ static void know(struct rep_core *core, const struct rep_pair *pair, uint64_t no
 	core->pair = *pair;
 }
 
+bool rep_core_settles(const struct rep_core *core)
+{
+	return !by_arbiter(core) &&
+	       (core->move.kind == REP_MOVE_GIVE || core->move.kind == REP_MOVE_ADMIT) &&
+	       core->move.phase != REP_PHASE_NONE;
+}
+
 void rep_move_write(struct rep_core *core, enum rep_record_mode mode, uint32_t epoch, bool amnesiac)
 {
 	core->record.mode = (uint8_t)mode;
@@ -200,7 +207,10 @@ static void take_answer(struct rep_core *core, const struct rep_answer *answer, 
 	bool known = answer->outcome != REP_ANSWER_UNKNOWN;
 	if (known && !makes_sense(core, &answer->pair)) {
 		core->stats.arbiter_went_back++;
-		known = false;
+		core->arbiter_back = true;
+		known = core->forced && core->move.phase == REP_PHASE_NONE;
+	} else if (known) {
+		core->arbiter_back = false;
 	}
 	if (CANARY(UNKNOWN_IS_WON) && exchange && !known) {
 		learned(core, now_ns);
@@ -215,7 +225,11 @@ static void take_answer(struct rep_core *core, const struct rep_answer *answer, 
 	struct rep_pair pair = answer->pair;
 	pair.holder = REP_HOLDER_ARBITER;
 	pair.reserved = 0;
-	if (core->move.phase != REP_PHASE_ISSUED) {
+	if (core->arbiter_back) {
+		/* W08, and the operator's word: whatever stands there is what is replaced. */
+		core->epoch = (uint32_t)sf_max64(core->epoch, core->pair.epoch);
+		core->pair = pair;
+	} else if (core->move.phase != REP_PHASE_ISSUED) {
 		know(core, &pair, now_ns);
 		reconcile(core);
 	} else if (rep_pair_equal(&pair, &core->move.to)) {

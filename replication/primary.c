@@ -33,6 +33,9 @@ uint64_t rep_primary_safe(const struct rep_core *core)
 void rep_primary_take_learner(struct rep_core *core, uint64_t now_ns)
 {
 	const struct rep_hello *hello = &core->peer.hello;
+	/* It fetches a snapshot first. */
+	if (hello->last_sequence + 1 < sf_min64(core->log_first, rep_core_oldest(core)))
+		return;
 	/* It has cut its log to what is common; a description from before that does not count. */
 	if (hello->last_sequence > 0 &&
 	    !rep_history_holds(core, hello->last_epoch, hello->last_sequence))

@@ -68,7 +68,7 @@ void rep_roles_higher_epoch(struct rep_core *core, const struct rep_frame *frame
 		    core->stream)
 			return;
 		rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_DEPOSED);
-		core->stream = false;
+		core->stream = core->fetch.active = false;
 		core->admission.epoch = 0;
 	} else if (core->mode != REP_MODE_WAITING) {
 		rep_roles_step_down(core, REP_REASON_DEPOSED);
@@ -97,6 +97,11 @@ void rep_roles_described(struct rep_core *core, uint64_t now_ns)
 		core->acked =
 			sf_min64(core->last_sequence, rep_history_common(core, &core->peer.hello));
 	}
+	/* The primary's log has moved on meanwhile. */
+	if (core->mode == REP_MODE_LEARNER && !core->fetch.active && core->admission.epoch == 0 &&
+	    core->peer.hello_epoch == core->epoch &&
+	    core->last_sequence + 1 < core->peer.hello.arena_first)
+		rep_fetch_begin(core);
 	if (!core->primary)
 		return;
 	bool follows = core->peer.mode == REP_MODE_LEARNER || core->peer.mode == REP_MODE_STANDBY;
@@ -124,11 +129,13 @@ void rep_roles_switchover(struct rep_core *core, const struct rep_frame *frame, 
 
 /* --- WAITING --- */
 
-/* Ends the own history at `keep`: what is beyond is in nobody's. */
-static void refill(struct rep_core *core, uint64_t keep)
+/* What is beyond `keep` is in nobody's history. */
+void rep_roles_refill(struct rep_core *core, uint64_t keep, bool snapshot)
 {
 	core->refill.wanted = true;
 	core->refill.keep = keep;
+	core->refill.snapshot = snapshot;
+	core->stream = false;
 	core->refill_number++;
 	core->refill_due = true;
 	core->stats.refills++;
@@ -154,7 +161,7 @@ static bool cut_to_common(struct rep_core *core)
 	}
 	if (common < core->committed)
 		core->stats.entries_forked += core->committed - common;
-	refill(core, common);
+	rep_roles_refill(core, common, false);
 	return false;
 }
 
@@ -167,8 +174,15 @@ static void follow(struct rep_core *core)
 		rep_move_write(core, REP_RECORD_LEARNER, core->record.epoch, true);
 		core->reason = REP_REASON_CATCHING_UP;
 	}
-	if (!rep_move_written(core) || !cut_to_common(core))
+	if (!rep_move_written(core))
 		return;
+	/* Its log no longer reaches back to what is common: all of its state is fetched instead. */
+	const struct rep_hello *hello = &core->peer.hello;
+	bool fetch = rep_history_common(core, hello) + 1 < hello->arena_first;
+	if (!fetch && !cut_to_common(core))
+		return;
+	if (fetch)
+		rep_fetch_begin(core);
 	core->stream = true;
 	core->epoch = core->peer.hello_epoch;
 	core->led_ns = core->last_step_ns;
@@ -231,12 +245,17 @@ static void bootstrap(struct rep_core *core, uint64_t now_ns)
 {
 	core->reason = REP_REASON_NO_RECORD;
 	bool me = core->config.preferred_primary == core->config.link.node;
-	if (!core->config.bootstrap || !me || !peer_is(core, REP_MODE_WAITING) ||
-	    !peer_blank(core) || !rep_move_fresh(core, core->role_ns, now_ns))
+	/* A node that lost its record, and knows that, founds nothing. */
+	bool fresh = core->last_sequence == 0 && core->record.epoch == 0 &&
+		     (core->record.mode != REP_RECORD_BLANK || !core->record.amnesiac);
+	bool peer_fresh = peer_blank(core) && !core->peer.hello.amnesiac &&
+			  core->peer.hello.last_sequence == 0;
+	if (!core->config.bootstrap || !me || !peer_is(core, REP_MODE_WAITING) || !fresh ||
+	    !peer_fresh || !rep_move_fresh(core, core->role_ns, now_ns))
 		return;
 	if (core->record.mode == REP_RECORD_BLANK)
 		rep_move_write(core, REP_RECORD_LEARNER, 0, true);
-	else if (core->last_sequence == 0 && rep_move_written(core))
+	else if (rep_move_written(core))
 		stand(core, REP_MOVE_BOOTSTRAP, now_ns);
 }
 
@@ -365,7 +384,8 @@ static void waiting_step(struct rep_core *core, uint64_t now_ns)
 	}
 	if (!rep_move_fresh(core, core->role_ns, now_ns)) {
 		if (core->merge_end == 0)
-			core->reason = REP_REASON_ARBITER_SILENT;
+			core->reason = core->arbiter_back ? REP_REASON_ARBITER_BACK
+							  : REP_REASON_ARBITER_SILENT;
 		return;
 	}
 	if (core->forced) {
@@ -379,8 +399,11 @@ static void waiting_step(struct rep_core *core, uint64_t now_ns)
 
 /* --- LEARNER --- */
 
-static void learner_step(struct rep_core *core)
+static void learner_step(struct rep_core *core, struct rep_update *update, uint64_t now_ns)
 {
+	rep_fetch_step(core, update, now_ns);
+	if (core->refill.wanted)
+		return;
 	if (core->admission.epoch != 0) {
 		if (core->record.epoch != core->admission.epoch) {
 			core->pair = core->admission;
@@ -403,7 +426,7 @@ static void learner_step(struct rep_core *core)
 	if (heard && lasts && core->stream && core->peer.mode != REP_MODE_WAITING &&
 	    core->peer.mode != REP_MODE_CANDIDATE)
 		return;
-	core->stream = false;
+	core->stream = core->fetch.active = false;
 	rep_core_set_mode(core, REP_MODE_WAITING, REP_REASON_PEER_SILENT);
 }
 
@@ -506,21 +529,27 @@ void rep_roles_step(
 )
 {
 	rep_move_events(core, event, now_ns);
-	if (event->operation == REP_OPERATION_FORCE && !rep_core_serves(core)) {
+	/* One that serves has no need of it, unless its record is gone. */
+	bool force = event->operation == REP_OPERATION_FORCE &&
+		     (!rep_core_serves(core) || core->arbiter_back);
+	if (force) {
 		if (core->mode != REP_MODE_WAITING)
 			rep_roles_step_down(core, REP_REASON_GAVE_UP);
 		core->forced = true;
-	} else if (event->operation != REP_OPERATION_NONE)
+		core->leaving = false;
+	} else if (event->operation != REP_OPERATION_NONE) {
 		rep_primary_operation(core, event->operation, now_ns);
+	}
 
 	if (core->mode == REP_MODE_WAITING)
 		waiting_step(core, now_ns);
 	else if (core->mode == REP_MODE_LEARNER)
-		learner_step(core);
+		learner_step(core, update, now_ns);
 	else if (core->mode == REP_MODE_STANDBY)
 		standby_step(core, event->rx_drained, now_ns);
 	else if (core->primary)
 		rep_primary_step(core, event->rx_drained, now_ns);
+	rep_fetch_send(core, event, update);
 	rep_move_step(core, wants_read(core, now_ns), now_ns);
 
 	update->persist = core->persist_due;
@@ -533,6 +562,7 @@ void rep_roles_step(
 	if (core->refill_due) {
 		update->refill.number = core->refill_number;
 		update->refill.keep = core->refill.keep;
+		update->refill.snapshot = core->refill.snapshot;
 	}
 	core->refill_due = false;
 }
@@ -542,6 +572,8 @@ uint64_t rep_roles_deadline_ns(const struct rep_core *core)
 	uint64_t due = rep_move_deadline_ns(core);
 	if (core->change_due_ns != 0)
 		due = sf_min64(due, core->change_due_ns);
+	if (core->fetch.active)
+		due = sf_min64(due, core->fetch.due_ns);
 	/* Between roles: look about at least as often as the peer speaks. */
 	if (core->mode != REP_MODE_PAIRED && core->mode != REP_MODE_STANDBY)
 		due = sf_min64(due, core->last_step_ns + core->config.heartbeat_interval_ns);

@@ -161,6 +161,11 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 	if (core->mode != REP_MODE_PAIRED && core->acked < core->sent &&
 	    sendable(core, core->acked + 1, 1, &staged) == 0)
 		core->sent = core->acked;
+	if (core->stage_wanted != 0 && core->stage_wanted < core->log_first) {
+		core->stream = false; /* nor is it in the log: a snapshot is the way */
+		core->stage_wanted = 0;
+		return;
+	}
 	uint64_t end = sf_min64(core->last_sequence, core->peer_limit);
 	if (core->sent < end && has_room(update)) {
 		/* What a poll brought goes out whole; a backlog goes in bounded pieces. */

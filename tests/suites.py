@@ -21,7 +21,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 CPUS = len(os.sched_getaffinity(0))
 STATE = os.path.join(ROOT, "build", "tests-full.json")
 FULL_TIMEOUTS = 20          # times the usual ones
-FULL_EXECUTIONS = {"fuzz_log": 1_000_000, "fuzz_snapshot": 1_000_000}
+FULL_EXECUTIONS = {"fuzz_log": 1_000_000, "fuzz_snapshot": 1_000_000, "fuzz_record": 1_000_000}
 
 # name: (compiler, options)
 BUILDS = {
@@ -30,6 +30,7 @@ BUILDS = {
     "build-asan": ("cc", ["-Db_sanitize=address,undefined", "-Ddebug_checks=true"]),
     # DPDK's default rings use fences that ThreadSanitizer cannot see.
     "build-tsan": ("cc", ["-Db_sanitize=thread", "-Dc_args=-DRTE_USE_C11_MEM_MODEL"]),
+    "build-cov": ("cc", ["-Db_coverage=true"]),
     "build-fuzz": ("clang-14", ["-Dfuzz=true", "-Db_lundef=false"]),
 }
 SANITIZERS = {
@@ -73,7 +74,8 @@ def _long_fuzz(name, seed):
 
 def suites(full):
     seed = random.SystemRandom().randrange(1, 1 << 31)
-    seeds = 50_000 if full else 3_000
+    seeds = ["--seeds", "100000", "--table", f"{ROOT}/tests/sim/seeds.tsv"] if full else \
+        ["--seeds", "20000", "--seed", str(seed)]
 
     def of_meson(name, build="build", suite=None, quick=False):
         return Suite(name, build, ["--suite", suite or name], quick=quick)
@@ -85,7 +87,7 @@ def suites(full):
         of_meson("oracle"),
         of_meson("sim", quick=True),
         Suite("sim-new", "build",
-              command=["tests/sim/sim", "--seed", str(seed), "--seeds", str(seeds)]),
+              command=[f"{ROOT}/tests/sim/run_seeds.py", f"{ROOT}/build/tests/sim/sim", *seeds]),
         of_meson("vdev"),
         of_meson("e2e"),
         of_meson("lab"),
@@ -103,6 +105,12 @@ def suites(full):
     ]
     found.append(of_meson("fuzz", "build-fuzz"))
     if full:
+        found += [
+            Suite("model", "build", command=[f"{ROOT}/tests/model/run_model.py", "--full",
+                                             "--build", f"{ROOT}/build/model"]),
+            Suite("coverage", "build-cov", command=[f"{ROOT}/tests/coverage.py",
+                                                    f"{ROOT}/build-cov"]),
+        ]
         found += [_long_fuzz(name, seed) for name in sorted(
             os.path.basename(path)[:-2] for path in glob.glob(f"{ROOT}/tests/fuzz/fuzz_*.c"))]
     return found

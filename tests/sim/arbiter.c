@@ -41,6 +41,25 @@ void sim_arbiter_ask(struct sim *sim, const struct sim_node *node, const struct 
 	}
 }
 
+void sim_arbiter_restore(struct sim *sim)
+{
+	struct sim_arbiter *arbiter = &sim->arbiter;
+	if (arbiter->old_count < 2 || arbiter->restored)
+		return;
+	/* A node that does not know how far it was cannot know that it went back. */
+	for (uint32_t i = 0; i < 2; i++)
+		if (!sim_running(&sim->nodes[i]) ||
+		    sim->nodes[i].core.pair.epoch != arbiter->pair.epoch)
+			return;
+	uint32_t back = (uint32_t)sim_between(&sim->fault_random, 1, arbiter->old_count);
+	if (back > 16)
+		back = 16;
+	arbiter->pair = arbiter->old[(arbiter->old_count - back) % 16];
+	arbiter->restored = true;
+	sim_count(sim, SIM_COUNT_ARBITER_RESTORED);
+	sim_note(sim, SIM_NOTE_ARBITER, 0, 2, arbiter->pair.epoch, 0);
+}
+
 void sim_arbiter_asked(struct sim *sim, uint32_t index)
 {
 	struct sim_arbiter *arbiter = &sim->arbiter;
@@ -55,8 +74,10 @@ void sim_arbiter_asked(struct sim *sim, uint32_t index)
 	if (ask->exchange) {
 		bool won = rep_pair_equal(&arbiter->pair, &ask->from);
 		answer->outcome = won ? REP_ANSWER_WON : REP_ANSWER_LOST;
-		if (won)
+		if (won) {
+			arbiter->old[arbiter->old_count++ % 16] = arbiter->pair;
 			arbiter->pair = ask->to;
+		}
 	}
 	answer->pair = arbiter->pair;
 	sim_note(
@@ -84,7 +105,7 @@ void sim_arbiter_told(struct sim *sim, uint32_t index)
 		return;
 	node->answered = true;
 	node->answer = question->answer;
-	if (sim_has(sim, SIM_FAULT_ARBITER_LOSES) && sim_chance(&sim->fault_random, 50)) {
+	if (sim_has(sim, SIM_FAULT_ARBITER_LOSES) && sim_chance(&sim->fault_random, 250)) {
 		node->answer.outcome = REP_ANSWER_UNKNOWN;
 		sim_count(sim, SIM_COUNT_UNKNOWN);
 	}

@@ -23,7 +23,7 @@ static bool split_is_allowed(const struct sim *sim)
 
 static bool loss_is_allowed(const struct sim *sim)
 {
-	return split_is_allowed(sim) || sim->plan.ack == REP_ACK_NONE || sim->over;
+	return split_is_allowed(sim) || sim->plan.ack == REP_ACK_NONE || sim->forced || sim->over;
 }
 
 /* --- Entries --- */
@@ -177,11 +177,15 @@ static void check_serve(struct sim *sim, struct sim_node *node)
 	const struct rep_record *record = &node->disk.record;
 	sim_note(sim, SIM_NOTE_SERVE, node->id, core->epoch, core->last_sequence, core->move.kind);
 	uint64_t missing = first_missing(sim, node->log, node->history_count);
-	if (missing != 0 && (sim->plan.ack == REP_ACK_NONE || sim->over)) {
-		/* R18: it says so. What was lost was on no disk. */
-		sim->ledger.committed = missing - 1;
-		missing = 0;
+	bool consent =
+		sim->plan.ack == REP_ACK_NONE || core->move.kind == REP_MOVE_FORCE || sim->over;
+	if (missing != 0 && consent) {
+		/* R17, R18: it says so. */
 		sim_count(sim, SIM_COUNT_EXCUSED);
+		sim->counts[SIM_COUNT_LOST] += sim->ledger.committed - (missing - 1);
+		sim->ledger.committed = missing - 1;
+		memset(sim->ledger.acked_version, 0, sizeof(sim->ledger.acked_version));
+		missing = 0;
 	}
 	SIM_REQUIRE(
 		sim,
@@ -364,7 +368,7 @@ static void check_commit(struct sim *sim, struct sim_node *node)
 		core->committed,
 		node->disk.durable
 	);
-	if (core->move.phase == REP_PHASE_NONE && !split_is_allowed(sim))
+	if (core->move.phase == REP_PHASE_NONE && !split_is_allowed(sim) && !sim->arbiter.restored)
 		check_record_says(sim, node, true);
 }
 
@@ -444,11 +448,11 @@ void sim_check_crash(struct sim *sim)
 			return;
 		kept = sf_max64(kept, missing - 1);
 	}
-	if (sim->plan.ack == REP_ACK_NONE)
+	if (loss_is_allowed(sim))
 		return; /* counted when somebody serves again */
 	SIM_REQUIRE(
 		sim,
-		sim->plan.ack != REP_ACK_DURABLE || sim->wiped || split_is_allowed(sim),
+		sim->plan.ack != REP_ACK_DURABLE || sim->wiped,
 		"%lu were acknowledged as durable, %lu are left (inv. 30)",
 		ledger->committed,
 		kept
@@ -527,4 +531,6 @@ void sim_check_end(struct sim *sim)
 			split_is_allowed(sim),
 		"the end: something committed is missing (inv. 1)"
 	);
+	if (sim->plan.honest && !loss_is_allowed(sim))
+		sim_history_check(sim, primary);
 }

@@ -84,6 +84,8 @@ static void draw_update(struct sim *sim, struct sim_random *random, struct sim_r
 		sf_store64(request->payload + 8, (uint64_t)operand);
 		request->payload_bytes = 16;
 	}
+	if (sim->plan.honest)
+		return;
 	if (sim_chance(random, 20))
 		request->opcode = (uint8_t)sim_between(random, 5, 255);
 	if (sim_chance(random, 20))
@@ -129,6 +131,8 @@ static void new_request(struct sim *sim, uint32_t c)
 	request->retry_ns = sim->now_ns + sim->plan.interval_ns * sim->plan.retry_ns_factor;
 	if (sim->operations_left > 0)
 		sim->operations_left--;
+	if (sim->plan.honest)
+		sim_history_invoke(sim, client->client_id, request);
 	send_request(sim, c, request, first_incomplete(client));
 }
 
@@ -141,7 +145,7 @@ static void retry(struct sim *sim, uint32_t c, struct sim_request *request)
 			    sim_below(&client->random, sim->plan.interval_ns);
 	if (sim_chance(&client->random, 300))
 		client->target ^= 1; /* no answer */
-	if (!copy.read && sim_chance(&client->random, 150)) {
+	if (!sim->plan.honest && !copy.read && sim_chance(&client->random, 150)) {
 		copy.asset_id = SIM_ASSET_BASE + sim_below(&client->random, sim->plan.assets);
 		if (sim_chance(&client->random, 500))
 			draw_update(sim, &client->random, &copy);
@@ -160,7 +164,7 @@ static void late_duplicate(struct sim *sim, uint32_t c)
 		return;
 	uint64_t first = sf_min64(seq, first_incomplete(client));
 	struct sim_request copy = *old;
-	if (sim_chance(random, 300))
+	if (!sim->plan.honest && sim_chance(random, 300))
 		copy.asset_id = SIM_ASSET_BASE + sim_below(random, sim->plan.assets);
 	send_request(sim, c, &copy, sim_between(random, 1, first));
 }
@@ -241,6 +245,8 @@ void sim_client_hear(struct sim *sim, const struct sim_message *answer)
 	if (client->client_id == 0 || answer->client_id != client->client_id || !request->open ||
 	    request->request_seq != answer->request_seq)
 		return;
+	if (sim->plan.honest && (answer->status == CLI_OK || answer->status == CLI_REJECTED))
+		sim_history_answer(sim, request, answer);
 	switch (answer->status) {
 	case CLI_OK:
 	case CLI_REJECTED:

@@ -15,6 +15,19 @@ static void became_durable(struct sim_node *node)
 	life->durable = sf_max64(life->durable, node->disk.durable);
 }
 
+/* A snapshot now and then; segments go when two cover them, so the log reaches a little further
+ * back than the newest one. */
+static void checkpoint(struct sim *sim, struct sim_node *node)
+{
+	struct sim_disk *disk = &node->disk;
+	uint64_t every = sim->plan.snapshot_every, sequence = node->core.committed;
+	if (every == 0 || sequence < disk->snapshot + every || sequence > disk->durable)
+		return;
+	if (disk->snapshot != 0)
+		disk->log_first = disk->snapshot + 1;
+	disk->snapshot = sequence;
+}
+
 static void begin_sync(struct sim *sim, struct sim_node *node)
 {
 	uint64_t longest_ns = sim->plan.sync_ns;
@@ -41,6 +54,7 @@ void sim_disk_step(struct sim *sim, struct sim_node *node)
 		}
 		disk->durable = disk->written;
 		became_durable(node);
+		checkpoint(sim, node);
 	}
 	if (disk->full_until_ns > sim->now_ns) {
 		sim_node_wake(sim, node->id, disk->full_until_ns);
@@ -74,8 +88,24 @@ void sim_disk_kill(struct sim *sim, struct sim_node *node)
 		kept--;
 	disk->written = disk->durable = kept;
 	disk->busy_until_ns = disk->full_until_ns = 0;
-	if (disk->writing.write_number != 0 && sim_chance(&sim->fault_random, 500))
+	if (disk->writing.write_number != 0 && sim_chance(&sim->fault_random, 500)) {
+		disk->older = disk->record;
 		disk->record = disk->writing;
+	}
+	/* S14: the newest copy is damaged, and the older one counts. */
+	if (sim->now_ns >= disk->settled_ns)
+		disk->older = disk->record;
+	if (sim_has(sim, SIM_FAULT_DISK_ROTS) && node->id == (sim->seed >> 1 & 1) &&
+	    sim_chance(&sim->fault_random, 500)) {
+		/* It may be that nobody is left who knows. */
+		sim->rotted |= disk->record.mode != disk->older.mode ||
+			       disk->record.epoch != disk->older.epoch;
+		/* The store knows that there was one. */
+		bool forgot = disk->record.mode != REP_RECORD_BLANK &&
+			      disk->older.mode == REP_RECORD_BLANK;
+		disk->record = disk->older;
+		disk->record.amnesiac |= forgot;
+	}
 	disk->writing.write_number = disk->wanted.write_number = 0;
 }
 
@@ -88,6 +118,7 @@ void sim_disk_replay(
 	*history = (struct rep_history){.last_sequence = count, .arena_first = 1};
 	if (count > slots)
 		history->arena_first = count - slots + 1;
+	history->arena_first = sf_max64(history->arena_first, disk->log_first);
 	node->history_count = 0;
 	node->log[0] = 0;
 	for (uint64_t seq = 1; seq <= count; seq++) {
@@ -103,9 +134,10 @@ void sim_disk_replay(
 			dp_shard_apply(
 				&node->workers[partition % node->worker_count].shard, entry, session
 			);
-		memcpy(rep_arena_entry(&node->intake.arena, seq),
-		       entry,
-		       rep_entry_bytes(entry->payload_bytes));
+		if (seq >= history->arena_first)
+			memcpy(rep_arena_entry(&node->intake.arena, seq),
+			       entry,
+			       rep_entry_bytes(entry->payload_bytes));
 		if (history->lineage_count == 0 || entry->epoch != history->epoch)
 			rep_lineage_add(
 				history->lineage, &history->lineage_count, entry->epoch, seq
@@ -147,7 +179,13 @@ void sim_disk_record(struct sim *sim, struct sim_node *node, const struct rep_re
 void sim_disk_record_done(struct sim *sim, struct sim_node *node)
 {
 	struct sim_disk *disk = &node->disk;
+	/* What gives a right away is in both copies before it counts as written. */
+	disk->older = node->core.record.write_number == disk->writing.write_number &&
+				      rep_core_settles(&node->core)
+			      ? disk->writing
+			      : disk->record;
 	disk->record = disk->writing;
+	disk->settled_ns = sim->now_ns + sim_between(&node->random, 1, sim->plan.record_ns);
 	disk->writing.write_number = 0;
 	node->persisted = sf_max64(node->persisted, disk->record.write_number);
 	if (disk->wanted.write_number != 0) {

@@ -96,6 +96,7 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
 		.hold_down_ns = plan->hold_down_ns,
 		.ask_timeout_ns = plan->ask_timeout_ns,
 		.record_fresh_ns = plan->fresh_ns,
+		.fetch_bytes = plan->fetch_bytes,
 	};
 	struct rep_history history;
 	node->state = SIM_RUNNING;
@@ -108,6 +109,8 @@ void sim_node_start(struct sim *sim, struct sim_node *node)
 	node->operation = REP_OPERATION_NONE;
 	node->staged = (struct rep_range){0};
 	node->stage_wanted = 0;
+	node->piece_wanted = false;
+	node->piece_sequence = node->piece_count = node->kept = 0;
 	node->persisted = node->disk.record.write_number;
 	node->mode_before = REP_MODE_WAITING;
 	rep_core_init(&node->core, &config, node->core_memory, sim->now_ns);
@@ -197,6 +200,30 @@ static void send_data(
 	}
 }
 
+/* Bytes of a snapshot, in as many frames as the MTU asks for. */
+static void send_pieces(
+	struct sim *sim,
+	struct sim_node *node,
+	const struct rep_send *send,
+	struct rep_header *header
+)
+{
+	uint64_t offset = send->range.first, end = offset + send->range.count;
+	uint64_t total = sim_snapshot_bytes(sim, node, node->piece_sequence);
+	uint32_t most = sim->plan.mtu - REP_FRAME_HEADER_BYTES - sizeof(struct rep_piece);
+	while (offset < end) {
+		uint64_t count = sf_min64(end - offset, most);
+		struct rep_piece piece = {node->piece_sequence, total, offset};
+		uint8_t *body = (uint8_t *)(header + 1);
+		put_header(sim, node, send, header);
+		memcpy(body, &piece, sizeof(piece));
+		sim_snapshot_copy(sim, node, offset, count, body + sizeof(piece));
+		rep_frame_seal(header, body, (uint32_t)(sizeof(piece) + count));
+		put_frame(sim, node, header);
+		offset += count;
+	}
+}
+
 static void send_frames(struct sim *sim, struct sim_node *node, const struct rep_update *update)
 {
 	_Alignas(64) uint8_t room[SIM_ETHERNET_BYTES + SIM_MAX_MTU];
@@ -206,6 +233,10 @@ static void send_frames(struct sim *sim, struct sim_node *node, const struct rep
 		uint32_t body_bytes = 0;
 		if (send->type == REP_FRAME_DATA) {
 			send_data(sim, node, send, header);
+			continue;
+		}
+		if (send->type == REP_FRAME_SNAPSHOT) {
+			send_pieces(sim, node, send, header);
 			continue;
 		}
 		put_header(sim, node, send, header);
@@ -223,6 +254,11 @@ static void send_frames(struct sim *sim, struct sim_node *node, const struct rep
 			rep_core_change(&node->core, &change);
 			memcpy(header + 1, &change, sizeof(change));
 			body_bytes = sizeof(change);
+		} else if (send->type == REP_FRAME_FETCH) {
+			struct rep_fetch fetch;
+			rep_core_fetch(&node->core, &fetch);
+			memcpy(header + 1, &fetch, sizeof(fetch));
+			body_bytes = sizeof(fetch);
 		}
 		rep_frame_seal(header, header + 1, body_bytes);
 		put_frame(sim, node, header);
@@ -264,6 +300,7 @@ void sim_node_refuse(
 	answer.payload_bytes = 0;
 	answer.sequence = answer.asset_version = 0;
 	answer.epoch = node->core.epoch;
+	answer.node = (uint8_t)node->id;
 	sim_check_answer(sim, node, &answer);
 	uint32_t message = sim_message_new(sim);
 	if (message == UINT32_MAX)
@@ -619,6 +656,12 @@ static void fill_event(
 	event->answer = node->answered ? &node->answer : NULL;
 	event->operation = node->operation;
 	event->staged = node->staged;
+	event->log_first = sf_max64(node->disk.log_first, 1);
+	event->snapshot.newest = node->disk.snapshot;
+	event->snapshot.sequence = node->piece_sequence;
+	event->snapshot.total = sim_snapshot_bytes(sim, node, node->piece_sequence);
+	event->snapshot.staged =
+		(struct rep_range){.first = node->piece_offset, .count = node->piece_count};
 	node->answered = false;
 	node->operation = REP_OPERATION_NONE;
 }
@@ -664,8 +707,11 @@ void sim_node_poll(struct sim *sim, uint32_t id)
 		);
 	for (uint32_t i = 0; i < update.store_count; i++)
 		store(sim, node, &update.store[i], &frames[update.store[i].frame]);
-	for (uint32_t i = 0; i < frame_count; i++)
+	for (uint32_t i = 0; i < frame_count; i++) {
+		if (update.keep.frames >> i & 1)
+			sim_control_keep(sim, node, &frames[i]);
 		sim_frame_release(sim, indexes[i]);
+	}
 	append(sim, node, &update, &batch);
 	sim_control_carry_out(sim, node, &update);
 	sim_disk_step(sim, node);

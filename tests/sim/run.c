@@ -109,11 +109,18 @@ static void draw_faults(struct sim_plan *plan, struct sim_random *random)
 	/* One run in sixteen has none at all. */
 	bool any = !sim_chance(random, 60);
 	for (uint32_t fault = 0; fault < SIM_FAULTS; fault++) {
-		bool rare = fault == SIM_FAULT_DISK_LOST || fault == SIM_FAULT_DISK_FAILS;
+		bool rare = fault == SIM_FAULT_DISK_LOST || fault == SIM_FAULT_DISK_FAILS ||
+			    fault == SIM_FAULT_DISK_ROTS || fault == SIM_FAULT_ARBITER_BACK;
 		uint32_t permille = rare ? 120 : 400;
 		if (sim_chance(random, permille) && any)
 			plan->faults |= 1u << fault;
 	}
+	/* An arbiter that forgets is beyond what is promised, but for nodes that remember. */
+	if (plan->faults >> SIM_FAULT_ARBITER_BACK & 1)
+		plan->faults &=
+			~(1u << SIM_FAULT_RESTART | 1u << SIM_FAULT_RESTART_BOTH |
+			  1u << SIM_FAULT_DISK_LOST | 1u << SIM_FAULT_DISK_FAILS |
+			  1u << SIM_FAULT_OPERATOR);
 	static const uint32_t losses[] = {5, 10, 50, 100, 300, 500};
 	plan->loss = losses[sim_below(random, 6)];
 	plan->duplicate = losses[sim_below(random, 6)];
@@ -153,9 +160,10 @@ static void draw_pair(struct sim_plan *plan, struct sim_random *random)
 {
 	uint64_t window_ns = plan->interval_ns * plan->misses;
 	uint64_t policy = sim_below(random, 100);
-	plan->policy = policy < 64   ? REP_POLICY_ARBITER
-		       : policy < 82 ? REP_POLICY_PRIMARY_CONTINUES
-				     : REP_POLICY_STANDBY_TAKES_OVER;
+	plan->policy = policy < 60   ? REP_POLICY_ARBITER
+		       : policy < 77 ? REP_POLICY_PRIMARY_CONTINUES
+		       : policy < 94 ? REP_POLICY_STANDBY_TAKES_OVER
+				     : REP_POLICY_SPLIT_ALLOWED;
 	uint64_t ack = sim_below(random, 100);
 	plan->ack = ack < 50 ? REP_ACK_RECEIVED : ack < 92 ? REP_ACK_DURABLE : REP_ACK_NONE;
 	plan->power = sim_chance(random, 500);
@@ -171,6 +179,9 @@ static void draw_pair(struct sim_plan *plan, struct sim_random *random)
 	plan->ask_timeout_ns = sim_between(random, plan->interval_ns * 2, window_ns * 2);
 	plan->fresh_ns = sim_between(random, plan->interval_ns * 3, window_ns * 2);
 	plan->arbiter_loss = (uint32_t)sim_between(random, 20, 400);
+	plan->snapshot_every = sim_chance(random, 600) ? (uint32_t)sim_between(random, 5, 60) : 0;
+	plan->honest = sim_chance(random, 500);
+	plan->fetch_bytes = (uint32_t)sim_between(random, 200, 5000);
 }
 
 void sim_draw_plan(struct sim *sim)
@@ -275,9 +286,14 @@ static void lose_disk(struct sim *sim, uint32_t id)
 	sim_kill(sim, id);
 	sim_note(sim, SIM_NOTE_DISK, id, 2, 0, 0);
 	node->disk.written = node->disk.durable = 0;
-	node->disk.record = (struct rep_record){0};
+	node->disk.record = node->disk.older = (struct rep_record){0};
+	node->disk.snapshot = node->disk.log_first = 0;
 	sim->wiped = true;
 	sim_check_crash(sim);
+	/* Both: what begins then is another pair. */
+	const struct sim_node *other = &sim->nodes[1 - id];
+	if (other->disk.record.mode == REP_RECORD_BLANK)
+		sim->over = true;
 }
 
 /* Kills at the worst moments: the first entries are on the wire and nothing is acknowledged, or all
@@ -345,6 +361,8 @@ static void make_node_fault(struct sim *sim, uint32_t node)
 	case 1:
 		if (sim_has(sim, SIM_FAULT_ARBITER_AWAY))
 			send_arbiter_away(sim);
+		if (sim_has(sim, SIM_FAULT_ARBITER_BACK) && sim_chance(random, 300))
+			sim_arbiter_restore(sim);
 		break;
 	case 2:
 		if (sim_has(sim, SIM_FAULT_OPERATOR))
@@ -494,6 +512,10 @@ static void of_control(struct sim *sim, struct sim_node *node, const struct sim_
 		if (sim_running(node))
 			sim_control_staged(sim, node);
 		break;
+	case SIM_EVENT_PIECE:
+		if (sim_running(node))
+			sim_control_piece(sim, node);
+		break;
 	default:
 		break;
 	}
@@ -535,6 +557,7 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 	case SIM_EVENT_RECORD:
 	case SIM_EVENT_REFILL:
 	case SIM_EVENT_STAGE:
+	case SIM_EVENT_PIECE:
 		if (event->argument == sim->nodes[event->node].life)
 			of_control(sim, &sim->nodes[event->node], event);
 		break;
@@ -554,7 +577,8 @@ static void dispatch(struct sim *sim, const struct sim_event *event)
 static void reset(struct sim *sim)
 {
 	sim->now_ns = 0;
-	sim->calm = sim->paired = sim->over = sim->stuck = sim->wiped = sim->consent = false;
+	sim->calm = sim->paired = sim->over = sim->forced = sim->wiped = sim->rotted = false;
+	sim->consent = false;
 	sim->crash_entries = 0;
 	memset(&sim->arbiter, 0, sizeof(sim->arbiter));
 	sim->transcript_hash = sim->seed;
@@ -566,6 +590,7 @@ static void reset(struct sim *sim)
 		sim_draw_plan(sim);
 	sim_network_reset(sim);
 	sim_ledger_start(sim);
+	sim_history_start(sim);
 	struct sim_random random = sim_stream(sim->seed, 3);
 	for (uint32_t i = 0; i < 2; i++) {
 		struct sim_node *node = &sim->nodes[i];
@@ -603,11 +628,26 @@ static bool helpless(const struct sim *sim)
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct sim_node *node = &sim->nodes[i];
 		bool waits = node->core.mode == REP_MODE_WAITING ||
-			     node->core.reason == REP_REASON_NO_RIGHT;
+			     node->core.reason == REP_REASON_NO_RIGHT || sim->arbiter.restored;
 		if (!sim_running(node) || !waits)
 			return false;
 	}
-	return sim->wiped;
+	return sim->wiped || sim->rotted || sim->arbiter.restored;
+}
+
+/* R17: the operator takes whoever has most of what was acknowledged. */
+static void force(struct sim *sim)
+{
+	const struct sim_view *a = &sim->ledger.views[0], *b = &sim->ledger.views[1];
+	bool second = b->epoch > a->epoch || (b->epoch == a->epoch && b->count > a->count);
+	struct sim_node *node = &sim->nodes[second ? 1 : 0];
+	sim_count(sim, SIM_COUNT_FORCED);
+	sim_note(sim, SIM_NOTE_OPERATE, node->id, REP_OPERATION_FORCE, 0, 0);
+	node->operation = REP_OPERATION_FORCE;
+	node->stop_due = false;
+	sim->forced = true;
+	sim->forced_ns = sim->now_ns;
+	sim_node_wake(sim, node->id, sim->now_ns);
 }
 
 bool sim_level(const struct sim *sim)
@@ -627,9 +667,10 @@ static void note_paired(struct sim *sim)
 	if (!sim->calm || sim->paired)
 		return;
 	uint64_t took_ns = sim->now_ns - sim->plan.faults_end_ns;
-	if (took_ns >= bound_ns && helpless(sim)) {
-		sim_count(sim, SIM_COUNT_STUCK);
-		sim->stuck = true;
+	if (sim->forced)
+		took_ns = sim->now_ns - sim->forced_ns;
+	else if (took_ns >= bound_ns && helpless(sim)) {
+		force(sim);
 		return;
 	}
 	SIM_REQUIRE(
@@ -662,8 +703,10 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 	if (setjmp(sim->failed) != 0)
 		return false;
 	reset(sim);
-	uint64_t end_ns = sim->plan.faults_end_ns + sim->plan.liveness_ns;
-	while (sim_next_event(sim, &event) && event.time_ns < end_ns) {
+	while (sim_next_event(sim, &event)) {
+		uint64_t calm_ns = sim->forced ? sim->forced_ns : sim->plan.faults_end_ns;
+		if (event.time_ns >= calm_ns + sim->plan.liveness_ns)
+			break;
 		if (!sim->calm && event.time_ns >= sim->plan.faults_end_ns) {
 			sim->now_ns = sim->plan.faults_end_ns;
 			sim_calm_down(sim);
@@ -672,7 +715,7 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 		dispatch(sim, &event);
 		if (!sim->over)
 			note_paired(sim);
-		if (sim->over || sim->stuck)
+		if (sim->over)
 			return true; /* counted: there is nothing left to compare with */
 		if (sim->calm && (event.order & 63) == 0 && sim_clients_done(sim) && sim_level(sim))
 			break;

@@ -18,6 +18,7 @@
 #include "replication/expiry.h"
 #include "replication/intake.h"
 #include "replication/session.h"
+#include "tests/history/history.h"
 #include "tests/sim/random.h"
 
 #include <setjmp.h>
@@ -37,6 +38,7 @@
 #define SIM_MAX_FACTS 8192
 #define SIM_MAX_LIVES 12
 #define SIM_MAX_EPOCHS 512
+#define SIM_MAX_OPERATIONS 2048
 #define SIM_STAGE 24	  /* entries that control fetches from the log at once */
 #define SIM_FRAMES 2048	  /* in flight and in receive queues */
 #define SIM_MESSAGES 2048 /* of clients, in flight and queued */
@@ -72,10 +74,12 @@
 	X(ARBITER_SLOW, "arbiter-slow")   \
 	X(ARBITER_LOSES, "arbiter-loses") \
 	X(ARBITER_AWAY, "arbiter-away")   \
+	X(ARBITER_BACK, "arbiter-back")   \
 	X(DISK_SLOW, "disk-slow")         \
 	X(DISK_FAILS, "disk-fails")       \
 	X(DISK_FULL, "disk-full")         \
 	X(DISK_LOST, "disk-lost")         \
+	X(DISK_ROTS, "disk-rots")         \
 	X(OPERATOR, "operator")
 
 enum sim_fault {
@@ -110,6 +114,7 @@ struct sim_plan {
 	uint32_t crash_at, crash_role; /* kill the node that just entered this mode so often */
 	uint64_t lag_ns;
 	uint32_t clients, assets, client_window, operations;
+	bool honest; /* clients send one content under one number: their history is checked */
 	uint32_t retry_ns_factor;
 	uint64_t think_ns;
 	uint64_t faults_end_ns, liveness_ns;
@@ -118,6 +123,8 @@ struct sim_plan {
 	bool power; /* a node that is killed loses what was not durable */
 	uint64_t sync_ns, record_ns, boot_ns, refill_ns, stage_ns;
 	uint64_t takeover_delay_ns, hold_down_ns;
+	uint32_t snapshot_every; /* entries; 0: no snapshots, the log stays whole */
+	uint32_t fetch_bytes;
 	uint64_t ask_timeout_ns, arbiter_delay_ns, arbiter_long_ns, fresh_ns;
 	uint32_t arbiter_loss; /* permille, each way */
 };
@@ -135,6 +142,7 @@ enum sim_event_kind {
 	SIM_EVENT_RECORD, /* the role record is on the disk; argument: life */
 	SIM_EVENT_REFILL, /* argument: life */
 	SIM_EVENT_STAGE,  /* argument: life */
+	SIM_EVENT_PIECE,  /* argument: life */
 	SIM_EVENT_ASKED,  /* at the arbiter; argument: question */
 	SIM_EVENT_TOLD,	  /* its answer at the node; argument: question */
 	SIM_EVENT_ARBITER_BACK,
@@ -168,6 +176,7 @@ struct sim_message {
 	uint8_t opcode;
 	uint8_t status; /* of an answer */
 	uint32_t epoch; /* of who answers */
+	uint8_t node;	/* the same */
 	bool repeat;
 	uint16_t payload_bytes;
 	/* As in the client protocol's block. */
@@ -213,7 +222,11 @@ struct sim_disk {
 	uint64_t written, durable;
 	uint64_t busy_until_ns; /* 0: nothing is on its way */
 	uint64_t full_until_ns;
+	uint64_t log_first; /* what is older is in the snapshot only; 0: nothing is */
+	uint64_t snapshot;  /* its sequence; 0: there is none */
 	uint32_t log[SIM_MAX_HISTORY + 1];
+	struct rep_record older; /* what the other copy says, until then: */
+	uint64_t settled_ns;
 	struct rep_record record;  /* durable; mode BLANK: none */
 	struct rep_record writing; /* on its way; write_number 0: nothing is */
 	struct rep_record wanted;  /* after that; the same */
@@ -255,6 +268,10 @@ struct sim_node {
 	uint64_t refill_number, refill_keep;
 	struct rep_range staged;
 	uint64_t stage_wanted;
+	uint64_t piece_sequence, piece_offset, piece_count; /* of a snapshot, ready to be sent */
+	bool piece_wanted;
+	uint64_t kept; /* bytes of a snapshot that is being received */
+	bool refill_snapshot;
 	enum rep_operation operation; /* of the operator, with the next poll */
 	bool stop_due;		      /* is to be stopped in good order */
 
@@ -270,6 +287,8 @@ struct sim_node {
 	uint64_t standby_heard; /* the same, when it was STANDBY for the last time */
 
 	struct sim_disk disk;
+	/* A snapshot here is all entries up to its sequence, one behind the other. */
+	_Alignas(8) uint8_t snapshot_in[SIM_MAX_HISTORY * SIM_MAX_ENTRY];
 	uint64_t last_used_ns[SIM_MAX_SESSIONS];
 	uint64_t core_memory[SIM_MAX_SLOTS / 64 + 1];
 	_Alignas(64) uint8_t session_memory[16384];
@@ -288,6 +307,9 @@ struct sim_question {
 };
 struct sim_arbiter {
 	struct rep_pair pair;
+	struct rep_pair old[16]; /* what it once was, a ring */
+	uint32_t old_count;
+	bool restored; /* to one of these: it has forgotten */
 	bool away;
 	bool mute;   /* decides, and its answers are lost */
 	uint8_t cut; /* bit per node: the way between them is cut */
@@ -303,6 +325,7 @@ struct sim_request {
 	uint64_t asset_id;
 	uint64_t retry_ns;
 	uint64_t born_ns;
+	uint32_t operation; /* of the history */
 	uint8_t opcode;
 	uint16_t payload_bytes;
 	uint8_t payload[SIM_MAX_PAYLOAD];
@@ -385,38 +408,43 @@ struct sim_ledger {
 
 /* --- What a run exercised: a checker that never meets its case proves nothing --- */
 
-#define SIM_COUNT_LIST(X)                  \
-	X(UPDATES, "updates answered")     \
-	X(REPEATS, "repeats answered")     \
-	X(READS, "reads answered")         \
-	X(FORGOTTEN, "forgotten")          \
-	X(OVERLOADED, "overloaded")        \
-	X(BUSY, "busy")                    \
-	X(NOT_PRIMARY, "not primary")      \
-	X(GONE, "answers gone")            \
-	X(CLOSED, "sessions closed")       \
-	X(RESENT, "entries resent")        \
-	X(OUT_OF_ORDER, "out of order")    \
-	X(BLOCKED, "times blocked")        \
-	X(DAMAGED, "damaged frames")       \
-	X(INJECTED, "injected frames")     \
-	X(REUSED, "slots reused")          \
-	X(DIGESTS, "digests compared")     \
-	X(CRASHES, "crashes")              \
-	X(TAKEOVERS, "takeovers")          \
-	X(ALONE, "times alone")            \
-	X(RESTARTS, "restarts alone")      \
-	X(MERGES, "merges")                \
-	X(MERGED, "entries merged")        \
-	X(ADMISSIONS, "admissions")        \
-	X(HANDOVERS, "hand-overs")         \
-	X(RESUMED, "resumed while moving") \
-	X(REFILLS, "refills")              \
-	X(CUT, "entries cut")              \
-	X(STAGED, "entries from the log")  \
-	X(UNKNOWN, "unknown outcomes")     \
-	X(EXCUSED, "excused losses")       \
-	X(STUCK, "waits for the operator") \
+#define SIM_COUNT_LIST(X)                       \
+	X(UPDATES, "updates answered")          \
+	X(REPEATS, "repeats answered")          \
+	X(READS, "reads answered")              \
+	X(FORGOTTEN, "forgotten")               \
+	X(OVERLOADED, "overloaded")             \
+	X(BUSY, "busy")                         \
+	X(NOT_PRIMARY, "not primary")           \
+	X(GONE, "answers gone")                 \
+	X(CLOSED, "sessions closed")            \
+	X(RESENT, "entries resent")             \
+	X(OUT_OF_ORDER, "out of order")         \
+	X(BLOCKED, "times blocked")             \
+	X(DAMAGED, "damaged frames")            \
+	X(INJECTED, "injected frames")          \
+	X(REUSED, "slots reused")               \
+	X(HISTORIES, "histories checked")       \
+	X(SEARCHED, "histories searched")       \
+	X(DIGESTS, "digests compared")          \
+	X(CRASHES, "crashes")                   \
+	X(TAKEOVERS, "takeovers")               \
+	X(ALONE, "times alone")                 \
+	X(RESTARTS, "restarts alone")           \
+	X(MERGES, "merges")                     \
+	X(MERGED, "entries merged")             \
+	X(ADMISSIONS, "admissions")             \
+	X(HANDOVERS, "hand-overs")              \
+	X(RESUMED, "resumed while moving")      \
+	X(REFILLS, "refills")                   \
+	X(CUT, "entries cut")                   \
+	X(SNAPSHOTS, "snapshots taken over")    \
+	X(STAGED, "entries from the log")       \
+	X(UNKNOWN, "unknown outcomes")          \
+	X(EXCUSED, "excused losses")            \
+	X(ARBITER_RESTORED, "arbiter restored") \
+	X(FORCED, "forced by the operator")     \
+	X(LOST, "entries lost by force")        \
 	X(RECOVERED, "runs recovered")
 
 enum sim_count {
@@ -532,11 +560,18 @@ struct sim {
 	struct sim_ledger ledger;
 	struct sim_random fault_random, client_net_random;
 	uint32_t operations_left;
-	bool over;  /* both copies of something acknowledged are gone: the run ends, and is counted
-		     */
-	bool stuck; /* only the operator can help, and the run may end so */
-	bool wiped; /* a disk was lost */
-	bool consent; /* the operator has allowed a loss (R17) */
+	bool over;   /* both copies of something acknowledged are gone: the run ends, and is counted
+		      */
+	bool forced; /* by the operator, where nothing else helps: what is lost is counted */
+	uint64_t forced_ns;
+	bool wiped;   /* a disk was lost */
+	bool rotted;  /* a role record was */
+	bool consent; /* two may serve from now on (R17) */
+
+	struct hist_history history; /* what honest clients saw */
+	struct hist_operation operations[SIM_MAX_OPERATIONS];
+	struct hist_answer answers[2 * SIM_MAX_OPERATIONS];
+	struct hist_final finals[2 * SIM_MAX_ASSETS];
 
 	uint32_t event_count, event_order;
 	struct sim_event events[SIM_EVENTS];
@@ -575,9 +610,19 @@ void sim_control_booted(struct sim *sim, uint32_t node);
 void sim_control_carry_out(struct sim *sim, struct sim_node *node, const struct rep_update *update);
 void sim_control_refilled(struct sim *sim, struct sim_node *node);
 void sim_control_staged(struct sim *sim, struct sim_node *node);
+void sim_control_piece(struct sim *sim, struct sim_node *node);
+/* Keeps a piece of a snapshot that has come. */
+void sim_control_keep(struct sim *sim, struct sim_node *node, const struct rep_frame *frame);
+/* Bytes of the snapshot of so many entries; copies [offset, offset + count) of them. */
+uint64_t sim_snapshot_bytes(struct sim *sim, const struct sim_node *node, uint64_t sequence);
+void sim_snapshot_copy(
+	struct sim *sim, const struct sim_node *node, uint64_t offset, uint64_t count, uint8_t *to
+);
 
 /* --- arbiter.c --- */
 void sim_arbiter_ask(struct sim *sim, const struct sim_node *node, const struct rep_ask *ask);
+/* W07, W08: what it says now is what it once said. */
+void sim_arbiter_restore(struct sim *sim);
 void sim_arbiter_asked(struct sim *sim, uint32_t question);
 void sim_arbiter_told(struct sim *sim, uint32_t question);
 
@@ -699,6 +744,14 @@ uint32_t sim_fact_find(struct sim *sim, uint32_t epoch, uint64_t sequence);
 /* The view goes on with this entry. */
 void sim_view_extend(struct sim *sim, uint32_t node, uint32_t index);
 uint64_t sim_hash_bytes(const void *data, uint32_t bytes);
+
+/* --- client_history.c: the clients' own history, and its checkers (tests/history) --- */
+void sim_history_start(struct sim *sim);
+void sim_history_invoke(struct sim *sim, uint64_t client_id, struct sim_request *request);
+void sim_history_answer(
+	struct sim *sim, const struct sim_request *request, const struct sim_message *answer
+);
+void sim_history_check(struct sim *sim, const struct sim_node *primary);
 
 /* --- checker.c, answers.c --- */
 void sim_check_append(struct sim *sim, struct sim_node *node, const struct rep_entry *entry);

@@ -147,6 +147,7 @@ answer(struct sim *sim, struct sim_node *node, struct sim_worker *worker, struct
 		.kind = item->kind,
 		.client = item->client,
 		.epoch = node->core.epoch,
+		.node = (uint8_t)node->id,
 		.status = item->status,
 		.repeat = item->repeat && !SIM_CANARY(REPEAT_AS_FIRST),
 		.client_id = item->client_id,

@@ -14,7 +14,7 @@ static const struct rep_link_identity receiver = {
 /* A frame at an odd multiple of 2, as behind an Ethernet header. */
 struct sample {
 	uint8_t before[2];
-	uint8_t data[1024];
+	uint8_t data[2048];
 	uint32_t bytes;
 } __attribute__((aligned(8)));
 
