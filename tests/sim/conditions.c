@@ -60,42 +60,76 @@ static void write_pair(
 		);
 }
 
+static void write_role(
+	struct scenario *s,
+	const struct scenario_seen *seen,
+	uint32_t id,
+	bool lasted,
+	bool serves_now
+)
+{
+	bool reason = lasted && seen->reason != REP_REASON_NONE;
+	scenario_write(
+		s,
+		"%7.3f %c %s%s%s",
+		(double)(lasted ? seen->since_ns : seen->entered_ns) / 1e9,
+		'a' + id,
+		rep_mode_name(seen->mode),
+		reason ? " " : "",
+		reason ? rep_reason_name(seen->reason) : ""
+	);
+	if (lasted)
+		scenario_write(s, ", epoch %u", seen->epoch);
+	scenario_write(s, "%s\n", serves_now ? ": serves" : "");
+}
+
+/* What was there before has ended. */
+static void end_role(struct scenario *s, struct scenario_seen *seen, uint32_t id)
+{
+	if (seen->pending && !seen->named)
+		write_role(s, seen, id, false, false);
+	seen->pending = false;
+}
+
 static void watch_role(struct scenario *s, const struct sim *sim, uint32_t id)
 {
 	const struct sim_node *node = &sim->nodes[id];
 	const struct rep_core *core = &node->core;
 	struct scenario_seen *seen = &s->seen[id];
-	double time_s = (double)sim->now_ns / 1e9;
-	char name = (char)('a' + id);
+	bool fresh = seen->state != SIM_RUNNING;
+	bool entered = fresh || core->mode != seen->mode;
+	bool changed = entered || core->reason != seen->reason || core->epoch != seen->epoch;
+	if (!changed && seen->pending && sim->now_ns - seen->since_ns >= SCENARIO_LASTS_NS) {
+		write_role(s, seen, id, true, false);
+		seen->pending = false;
+		seen->named = true;
+	}
+	if (changed) {
+		if (entered && !fresh)
+			end_role(s, seen, id);
+		seen->named &= !entered;
+		seen->mode = core->mode;
+		seen->reason = core->reason;
+		seen->epoch = core->epoch;
+		seen->since_ns = sim->now_ns;
+		seen->entered_ns = entered ? sim->now_ns : seen->entered_ns;
+		seen->pending = true;
+		if (entered && rep_core_serves(core)) {
+			write_role(s, seen, id, true, true);
+			seen->pending = false;
+			seen->named = true;
+		}
+	}
 	if (core->stats.refills > seen->refills)
 		scenario_write(
 			s,
-			"%7.3f %c cuts its log: %lu of %lu entries are common\n",
-			time_s,
-			name,
+			"%7.3f %c cuts its log (%lu of %lu entries are common)\n",
+			(double)sim->now_ns / 1e9,
+			'a' + id,
 			core->refill.keep,
 			core->last_sequence
 		);
 	seen->refills = core->stats.refills;
-	bool fresh = seen->state != SIM_RUNNING;
-	if (!fresh && core->mode == seen->mode && core->reason == seen->reason &&
-	    core->epoch == seen->epoch)
-		return;
-	bool reason = core->reason != REP_REASON_NONE;
-	scenario_write(
-		s,
-		"%7.3f %c %s%s%s, epoch %u%s\n",
-		time_s,
-		name,
-		rep_mode_name(core->mode),
-		reason ? " " : "",
-		reason ? rep_reason_name(core->reason) : "",
-		core->epoch,
-		rep_core_serves(core) && (fresh || core->mode != seen->mode) ? ": serves" : ""
-	);
-	seen->mode = core->mode;
-	seen->reason = core->reason;
-	seen->epoch = core->epoch;
 }
 
 static void watch_node(struct scenario *s, const struct sim *sim, uint32_t id)
@@ -107,6 +141,7 @@ static void watch_node(struct scenario *s, const struct sim *sim, uint32_t id)
 			seen->refills = 0;
 		watch_role(s, sim, id);
 	} else if (node->state != seen->state) {
+		end_role(s, seen, id);
 		scenario_write(
 			s,
 			"%7.3f %c is %s\n",
@@ -144,6 +179,13 @@ void scenario_watch(struct scenario *s, struct sim *sim)
 	if (sim->ledger.committed < s->committed_top)
 		s->lost += s->committed_top - sim->ledger.committed;
 	s->committed_top = sim->ledger.committed;
+}
+
+void scenario_watch_end(struct scenario *s, const struct sim *sim)
+{
+	for (uint32_t id = 0; id < 2; id++)
+		if (sim_running(&sim->nodes[id]) && s->seen[id].pending)
+			write_role(s, &s->seen[id], id, true, false);
 }
 
 void scenario_describe(struct scenario *s, struct sim *sim, char *text, uint32_t bytes)

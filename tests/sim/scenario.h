@@ -15,12 +15,17 @@
 #define SCENARIO_TRANSCRIPT_BYTES (256 * 1024)
 #define SCENARIO_MS 1000000ull
 
-/* What of a node stands in the transcript: a line is written when it changes. */
+/* What of a node stands in the transcript: a line is written when it changes. A reason that does
+ * not last is left out, so that the transcript does not hang on a millisecond. */
+#define SCENARIO_LASTS_NS (50 * SCENARIO_MS)
 struct scenario_seen {
 	enum sim_state state;
 	enum rep_mode mode;
 	enum rep_reason reason;
 	uint32_t epoch;
+	uint64_t entered_ns, since_ns; /* the mode; and with this reason and epoch */
+	bool pending;		       /* not written yet */
+	bool named;		       /* its mode is */
 	uint64_t refills;
 	struct rep_pair held; /* pair record in its role record */
 };
@@ -52,6 +57,8 @@ void scenario_write(struct scenario *scenario, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Writes what has changed since it was called last. */
 void scenario_watch(struct scenario *scenario, struct sim *sim);
+/* The end: what has not been written because it might not last. */
+void scenario_watch_end(struct scenario *scenario, const struct sim *sim);
 
 /* Is it so? A text that cannot be read ends the run. */
 bool scenario_holds(struct scenario *scenario, struct sim *sim, char **words, uint32_t count);

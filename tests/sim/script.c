@@ -289,8 +289,10 @@ static void do_begin(struct scenario *s, struct sim *sim, char **words, uint32_t
 	wait_for(s, sim, PATIENCE_WINDOWS * window_ns(sim), condition, 1);
 	s->transcript_bytes = 0;
 	s->transcript[0] = '\0';
-	for (uint32_t id = 0; id < 2; id++)
+	for (uint32_t id = 0; id < 2; id++) {
 		s->seen[id].state = SIM_BOOTING; /* tell how it stands */
+		s->seen[id].pending = false;
+	}
 }
 
 static void do_expect(struct scenario *s, struct sim *sim, char **words, uint32_t count)
@@ -634,6 +636,7 @@ void scenario_run(struct sim *sim, void *context)
 	memcpy(s->counts_before, sim->counts, sizeof(s->counts_before));
 	while (take_line(s, line, sizeof(line)))
 		carry_out(s, sim, line);
+	scenario_watch_end(s, sim);
 	if (sim->over)
 		return;
 	char text[] = "lost=0";
