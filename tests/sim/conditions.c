@@ -86,7 +86,8 @@ static void write_role(
 /* What was there before has ended. */
 static void end_role(struct scenario *s, struct scenario_seen *seen, uint32_t id)
 {
-	if (seen->pending && !seen->named)
+	/* Between two roles a node waits; that is no news when it is short. */
+	if (seen->pending && !seen->named && seen->mode != REP_MODE_WAITING)
 		write_role(s, seen, id, false, false);
 	seen->pending = false;
 }
@@ -123,7 +124,7 @@ static void watch_role(struct scenario *s, const struct sim *sim, uint32_t id)
 	if (core->stats.refills > seen->refills)
 		scenario_write(
 			s,
-			"%7.3f %c cuts its log (%lu of %lu entries are common)\n",
+			"%7.3f (%c cuts its log: %lu of %lu entries are common)\n",
 			(double)sim->now_ns / 1e9,
 			'a' + id,
 			core->refill.keep,

@@ -17,7 +17,7 @@
 
 /* What of a node stands in the transcript: a line is written when it changes. A reason that does
  * not last is left out, so that the transcript does not hang on a millisecond. */
-#define SCENARIO_LASTS_NS (50 * SCENARIO_MS)
+#define SCENARIO_LASTS_NS (500 * SCENARIO_MS)
 struct scenario_seen {
 	enum sim_state state;
 	enum rep_mode mode;
