@@ -457,11 +457,14 @@ static bool paired(const struct sim *sim)
 
 static bool clients_idle(const struct sim *sim)
 {
-	for (uint32_t c = 0; c < sim->plan.clients; c++)
+	bool idle = true;
+	for (uint32_t c = 0; c < sim->plan.clients; c++) {
+		const struct sim_client *client = &sim->clients[c];
+		idle &= client->client_id != 0;
 		for (uint32_t i = 0; i < SIM_MAX_INFLIGHT * 2; i++)
-			if (sim->clients[c].requests[i].open)
-				return false;
-	return true;
+			idle &= !client->requests[i].open;
+	}
+	return idle;
 }
 
 static bool test_count(struct scenario *s, struct sim *sim, const char *word)

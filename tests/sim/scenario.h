@@ -69,4 +69,9 @@ _Noreturn void scenario_bad_line(struct scenario *scenario, struct sim *sim, con
 /* "a" or "b". */
 bool scenario_node(const char *word, uint32_t *node);
 bool scenario_number(const char *text, uint64_t *value);
+/* "5s", "20ms", "50us". */
+bool scenario_time(const char *text, uint64_t *time_ns);
+bool scenario_set_timer(struct sim_plan *plan, const char *name, const char *text);
+/* Copies the next line, without comment, and goes on behind it. False at the end. */
+bool scenario_take_line(struct scenario *scenario, char *line, uint32_t bytes);
 uint32_t scenario_split(char *line, char *words[SCENARIO_WORDS]);

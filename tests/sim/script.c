@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The lines of a scenario: the header, which makes the plan, and what is then done, one line after
- * the other, while virtual time passes.
+ * The lines of a scenario after its header: what is done, one after the other, while virtual time
+ * passes.
  */
 #include "config/bytes.h"
 #include "tests/sim/scenario.h"
@@ -19,36 +19,9 @@ void scenario_bad_line(struct scenario *s, struct sim *sim, const char *what)
 	sim_fail(sim, "line %u: %s", s->line, what);
 }
 
-uint32_t scenario_split(char *line, char *words[SCENARIO_WORDS])
-{
-	uint32_t count = 0;
-	for (char *word = strsep(&line, " \t"); word != NULL; word = strsep(&line, " \t"))
-		if (*word != '\0' && count < SCENARIO_WORDS)
-			words[count++] = word;
-	return count;
-}
-
 static uint64_t window_ns(const struct sim *sim)
 {
 	return sim->plan.interval_ns * sim->plan.misses;
-}
-
-/* "5s", "20ms", "50us". */
-static bool parse_time(const char *text, uint64_t *time_ns)
-{
-	char unit[4];
-	unsigned long value;
-	if (sscanf(text, "%lu%3s", &value, unit) != 2)
-		return false;
-	if (strcmp(unit, "s") == 0)
-		*time_ns = value * 1000 * MS;
-	else if (strcmp(unit, "ms") == 0)
-		*time_ns = value * MS;
-	else if (strcmp(unit, "us") == 0)
-		*time_ns = value * MS / 1000;
-	else
-		return false;
-	return true;
 }
 
 /* "5s", or "3 windows": how many words it took; 0: it is neither. */
@@ -56,7 +29,7 @@ static uint32_t
 parse_duration(const struct sim *sim, char **words, uint32_t count, uint64_t *time_ns)
 {
 	uint64_t windows;
-	if (count >= 1 && parse_time(words[0], time_ns))
+	if (count >= 1 && scenario_time(words[0], time_ns))
 		return 1;
 	if (count >= 2 && strncmp(words[1], "window", 6) == 0 &&
 	    scenario_number(words[0], &windows)) {
@@ -64,159 +37,6 @@ parse_duration(const struct sim *sim, char **words, uint32_t count, uint64_t *ti
 		return 2;
 	}
 	return 0;
-}
-
-/* --- Header --- */
-
-static void start_plan(struct sim_plan *plan)
-{
-	*plan = (struct sim_plan){
-		.slots = {64, 64},
-		.workers = {2, 3},
-		.window = 64,
-		.max_sessions = SIM_MAX_SESSIONS,
-		.max_inflight = 8,
-		.max_payload = SIM_MAX_PAYLOAD,
-		.mtu = SIM_MAX_MTU,
-		.interval_ns = 100 * MS,
-		.misses = 10,
-		.retransmit_min_ns = 20 * MS,
-		.session_timeout_ns = 1000000 * MS,
-		.session_min_idle_ns = 100000 * MS,
-		.delay_ns = MS / 5,
-		.jitter_ns = MS / 5,
-		.long_delay_ns = 1000 * MS,
-		.client_delay_ns = MS,
-		.rx_ring = SIM_RX_RING,
-		.clients = 2,
-		.assets = 4,
-		.client_window = 4,
-		.retry_ns_factor = 3,
-		.think_ns = 200 * MS,
-		.faults_end_ns = UINT64_MAX / 2,
-		.policy = REP_POLICY_ARBITER,
-		.ack = REP_ACK_RECEIVED,
-		.sync_ns = 4 * MS,
-		.record_ns = 4 * MS,
-		.boot_ns = 300 * MS,
-		.refill_ns = 50 * MS,
-		.stage_ns = 2 * MS,
-		.takeover_delay_ns = 200 * MS,
-		.ask_timeout_ns = 500 * MS,
-		.arbiter_delay_ns = 2 * MS,
-		.arbiter_long_ns = 2 * MS,
-		.fresh_ns = 1000 * MS,
-	};
-}
-
-/* The same in the header and later. */
-static bool set_timer(struct sim_plan *plan, const char *name, const char *text)
-{
-	const struct {
-		const char *name;
-		uint64_t *place;
-	} timers[] = {
-		{"interval", &plan->interval_ns},
-		{"sync", &plan->sync_ns},
-		{"record", &plan->record_ns},
-		{"boot", &plan->boot_ns},
-		{"refill", &plan->refill_ns},
-		{"takeover", &plan->takeover_delay_ns},
-		{"hold_down", &plan->hold_down_ns},
-		{"arbiter", &plan->arbiter_delay_ns},
-		{"ask", &plan->ask_timeout_ns},
-		{"fresh", &plan->fresh_ns},
-		{"delay", &plan->delay_ns},
-		{"think", &plan->think_ns},
-	};
-	for (uint32_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
-		if (strcmp(name, timers[i].name) == 0)
-			return parse_time(text, timers[i].place) && *timers[i].place > 0;
-	return false;
-}
-
-static bool set_by_name(const char *const *names, uint32_t count, const char *name, uint32_t *value)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (names[i] != NULL && strcmp(names[i], name) == 0) {
-			*value = i;
-			return true;
-		}
-	return false;
-}
-
-/* True: a line of the header, and taken; *bad when it cannot be. */
-static bool header_line(struct scenario *s, char **words, uint32_t count, bool *bad)
-{
-	static const char *const policies[] = {NULL, "W", "N1", "N2", "N3"};
-	static const char *const acks[] = {"received", "durable", "none"};
-	uint32_t value = 0;
-	uint64_t number = 0;
-	*bad = true;
-	if (count == 2 && strcmp(words[0], "policy") == 0) {
-		*bad = !set_by_name(policies, 5, words[1], &value);
-		s->plan.policy = (enum rep_policy)value;
-	} else if (count == 2 && strcmp(words[0], "ack") == 0) {
-		*bad = !set_by_name(acks, 3, words[1], &value);
-		s->plan.ack = (enum rep_ack)value;
-	} else if (count == 2 && strcmp(words[0], "power") == 0) {
-		s->power = strcmp(words[1], "on") == 0;
-		*bad = !s->power && strcmp(words[1], "off") != 0;
-	} else if (count == 2 && strcmp(words[0], "seed") == 0) {
-		*bad = !scenario_number(words[1], &s->seed);
-	} else if (count == 2 && strcmp(words[0], "clients") == 0) {
-		*bad = !scenario_number(words[1], &number) || number > SIM_MAX_CLIENTS;
-		s->plan.clients = (uint32_t)number;
-	} else if (count == 2 && strcmp(words[0], "slots") == 0) {
-		*bad = !scenario_number(words[1], &number) || number < 8 ||
-		       number > SIM_MAX_SLOTS || !sf_is_power_of_two(number);
-		s->plan.slots[0] = s->plan.slots[1] = s->plan.window = (uint32_t)number;
-	} else if (count == 3 && strcmp(words[0], "timer") == 0) {
-		*bad = !set_timer(&s->plan, words[1], words[2]);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-/* Copies the next line, without comment, and goes on behind it. False at the end. */
-static bool take_line(struct scenario *s, char *line, uint32_t bytes)
-{
-	if (*s->script == '\0')
-		return false;
-	size_t length = strcspn(s->script, "\n");
-	snprintf(line, bytes, "%.*s", (int)length, s->script);
-	s->script += length + (s->script[length] == '\n');
-	s->line++;
-	line[strcspn(line, "#")] = '\0';
-	for (size_t end = strlen(line); end > 0 && line[end - 1] == ' '; end--)
-		line[end - 1] = '\0';
-	return true;
-}
-
-bool scenario_plan(struct scenario *s)
-{
-	char line[512];
-	char *words[SCENARIO_WORDS];
-	bool bad = false;
-	s->seed = 1;
-	start_plan(&s->plan);
-	for (;;) {
-		const char *script = s->script;
-		uint32_t number = s->line;
-		if (!take_line(s, line, sizeof(line)))
-			return true;
-		uint32_t count = scenario_split(line, words);
-		if (count == 0)
-			continue;
-		if (!header_line(s, words, count, &bad)) {
-			s->script = script;
-			s->line = number;
-			return true;
-		}
-		if (bad)
-			return false;
-	}
 }
 
 /* --- Time --- */
@@ -413,7 +233,7 @@ static void wipe(struct scenario *s, struct sim *sim, uint32_t id, char **words)
 static void pause(struct scenario *s, struct sim *sim, uint32_t id, char **words)
 {
 	uint64_t for_ns;
-	if (strcmp(words[2], "for") != 0 || !parse_time(words[3], &for_ns))
+	if (strcmp(words[2], "for") != 0 || !scenario_time(words[3], &for_ns))
 		scenario_bad_line(s, sim, "pause NODE for TIME");
 	sim->nodes[id].paused_until_ns = sim->now_ns + for_ns;
 }
@@ -542,7 +362,7 @@ static void do_arbiter(struct scenario *s, struct sim *sim, char **words, uint32
 
 static void do_timer(struct scenario *s, struct sim *sim, char **words, uint32_t count)
 {
-	if (count != 3 || !set_timer(&sim->plan, words[1], words[2]))
+	if (count != 3 || !scenario_set_timer(&sim->plan, words[1], words[2]))
 		scenario_bad_line(s, sim, "timer NAME TIME");
 }
 
@@ -634,7 +454,7 @@ void scenario_run(struct sim *sim, void *context)
 	struct scenario *s = context;
 	char line[512];
 	memcpy(s->counts_before, sim->counts, sizeof(s->counts_before));
-	while (take_line(s, line, sizeof(line)))
+	while (scenario_take_line(s, line, sizeof(line)))
 		carry_out(s, sim, line);
 	scenario_watch_end(s, sim);
 	if (sim->over)
