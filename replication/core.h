@@ -496,7 +496,9 @@ static inline bool
 rep_core_calls(const struct rep_core *core, uint64_t passed_sequence, uint64_t durable)
 {
 	uint64_t slots = core->config.slots;
-	bool tells = !core->primary && core->link_up;
+	bool follows = core->mode == REP_MODE_STANDBY ||
+		       (core->mode == REP_MODE_LEARNER && core->admission.epoch == 0);
+	bool tells = follows && core->link_up; /* nobody else answers at once */
 	bool waits = core->config.ack == REP_ACK_DURABLE || core->mode == REP_MODE_ALONE ||
 		     core->mode == REP_MODE_LEARNER || core->move.phase == REP_PHASE_LOG;
 	uint64_t known = tells ? core->told_limit : core->passed_sequence + slots;

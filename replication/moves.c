@@ -148,7 +148,8 @@ static void learned(struct rep_core *core, uint64_t now_ns)
 	case REP_MOVE_TAKE:
 		/* Whoever kept all that it acknowledged may go on with it at once. */
 		if (move->to.primary == me &&
-		    (core->mode == REP_MODE_BLOCKED || core->mode == REP_MODE_STANDBY)) {
+		    (core->mode == REP_MODE_BLOCKED || core->mode == REP_MODE_PAIRED ||
+		     core->mode == REP_MODE_STANDBY)) {
 			begin_barrier(core);
 			break;
 		}

@@ -295,26 +295,31 @@ static void stand_complete(struct rep_core *core, bool mine, uint64_t now_ns)
 {
 	uint64_t grace_ns = rep_link_window_ns(core) + core->config.takeover_delay_ns;
 	core->reason = REP_REASON_WAIT_PEER;
-	if (peer_is(core, REP_MODE_WAITING)) {
+	/* A primary that has lost its disk will not be one again: it is as if it were away. */
+	bool away = !rep_roles_peer_here(core) || (!mine && peer_blank(core));
+	if (peer_is(core, REP_MODE_WAITING) && !away) {
 		if (mine && merged(core, now_ns))
 			stand(core, REP_MOVE_MERGE, now_ns);
 		return;
 	}
 	if (!mine)
 		grace_ns += grace_ns;
-	if (!rep_roles_peer_here(core) && now_ns - core->role_ns > grace_ns)
+	if (away && now_ns - core->role_ns > grace_ns)
 		stand(core, mine ? REP_MOVE_RESTART : REP_MOVE_PROMOTE, now_ns);
 }
 
-/* N2: who holds the record as standby, and cannot use it, gives it away. */
+/* N2: who holds the record as standby, and cannot use it or is to leave, gives it away. */
 static bool give_back(struct rep_core *core, uint64_t now_ns)
 {
 	uint8_t me = core->config.link.node, other = rep_core_other(core);
 	if (core->config.policy != REP_POLICY_STANDBY_TAKES_OVER || core->pair.holder != me ||
 	    core->pair.primary != other || core->pair.in_sync != REP_BOTH_IN_SYNC)
 		return false;
+	if (peer_is(core, REP_MODE_WAITING) && peer_blank(core))
+		return false; /* neither can it */
 	bool complete = rep_record_complete(&core->record, &core->pair);
-	if (complete && !peer_is(core, REP_MODE_WAITING) && !peer_is(core, REP_MODE_BLOCKED))
+	if (complete && !core->leaving && !peer_is(core, REP_MODE_WAITING) &&
+	    !peer_is(core, REP_MODE_BLOCKED))
 		return false;
 	struct rep_pair to = {
 		.epoch = rep_next_epoch(core->pair.epoch, other),
@@ -436,7 +441,9 @@ static bool primary_lost(const struct rep_core *core, bool rx_drained)
 		return true;
 	if (core->peer.mode == REP_MODE_WAITING || core->peer.mode == REP_MODE_CANDIDATE)
 		return true;
-	return rx_drained && rep_link_silent(core, window_ns);
+	/* One that does not hear us commits nothing with us, and may be able to do nothing about
+	 * it: its frames alone do not make it a primary. */
+	return rx_drained && (rep_link_silent(core, window_ns) || rep_link_deaf(core, window_ns));
 }
 
 static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
@@ -444,6 +451,12 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	uint8_t me = core->config.link.node;
 	if (core->move.phase != REP_PHASE_NONE)
 		return;
+	if (core->leaving && give_back(core, now_ns))
+		return;
+	/* It goes on acknowledging until the primary has heard that it need not count on that. */
+	if (core->pair.epoch > core->epoch &&
+	    now_ns - core->last_hello_ns >= core->config.heartbeat_interval_ns)
+		core->hello_due = true;
 	core->handing_over &= core->peer.mode == REP_MODE_BLOCKED;
 	bool asked = core->handing_over;
 	/* A primary that hands over may still be heard; one that is back as it was is not lost. */
@@ -455,15 +468,17 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	if (core->suspect_ns == 0)
 		core->suspect_ns = now_ns;
 	bool gone = !core->link_up || core->peer.mode == REP_MODE_WAITING;
-	core->reason = gone ? REP_REASON_PEER_RESTARTED : REP_REASON_PEER_SILENT;
-	if (core->config.policy == REP_POLICY_PRIMARY_CONTINUES) {
+	bool mute = rep_link_silent(core, rep_link_window_ns(core));
+	bool deaf = !mute && rep_link_deaf(core, rep_link_window_ns(core));
+	core->reason = gone   ? REP_REASON_PEER_RESTARTED
+		       : deaf ? REP_REASON_PEER_DEAF
+			      : REP_REASON_PEER_SILENT;
+	bool follows = core->config.policy == REP_POLICY_PRIMARY_CONTINUES;
+	if (follows || !rep_move_allowed(core)) {
+		core->reason = follows ? core->reason : REP_REASON_NO_RIGHT;
 		/* It has lost its memory, and takes ours. */
 		if (core->peer.described && core->peer.mode == REP_MODE_WAITING)
 			rep_roles_step_down(core, REP_REASON_GAVE_UP);
-		return;
-	}
-	if (!rep_move_allowed(core)) {
-		core->reason = REP_REASON_NO_RIGHT;
 		return;
 	}
 	if (!asked && now_ns - core->admitted_ns < core->config.hold_down_ns)

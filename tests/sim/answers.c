@@ -150,7 +150,7 @@ void sim_check_read(struct sim *sim, struct sim_node *node, const struct sim_ite
 	SIM_REQUIRE(
 		sim,
 		item->asset_version >= item->floor_version || sim->plan.ack == REP_ACK_NONE ||
-			sim->plan.policy == REP_POLICY_SPLIT_ALLOWED,
+			sim->plan.policy == REP_POLICY_SPLIT_ALLOWED || sim->consent || sim->over,
 		"read of asset %lu: version %lu, but %lu was acknowledged before (inv. 28)",
 		item->asset_id,
 		item->asset_version,

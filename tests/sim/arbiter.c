@@ -66,7 +66,7 @@ void sim_arbiter_asked(struct sim *sim, uint32_t index)
 	struct sim_question *question = &arbiter->questions[index];
 	const struct rep_ask *ask = &question->ask;
 	struct rep_answer *answer = &question->answer;
-	if (arbiter->away) {
+	if (arbiter->away || (arbiter->cut >> question->node & 1) != 0) {
 		question->used = false;
 		return;
 	}
@@ -88,7 +88,7 @@ void sim_arbiter_asked(struct sim *sim, uint32_t index)
 		arbiter->pair.epoch,
 		arbiter->pair.primary | (uint64_t)arbiter->pair.in_sync << 8
 	);
-	if (is_lost(sim)) {
+	if (is_lost(sim) || arbiter->mute) {
 		question->used = false;
 		return;
 	}
@@ -100,7 +100,8 @@ void sim_arbiter_told(struct sim *sim, uint32_t index)
 	struct sim_question *question = &sim->arbiter.questions[index];
 	struct sim_node *node = &sim->nodes[question->node];
 	question->used = false;
-	if (!sim_running(node) || node->life != question->life || node->answered)
+	if (!sim_running(node) || node->life != question->life || node->answered ||
+	    (sim->arbiter.cut >> node->id & 1) != 0)
 		return;
 	node->answered = true;
 	node->answer = question->answer;

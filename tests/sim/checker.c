@@ -18,12 +18,12 @@ static uint64_t digest_of(const struct sim_node *node)
 /* By consent: two nodes may serve, or what was acknowledged may be in one memory only. */
 static bool split_is_allowed(const struct sim *sim)
 {
-	return sim->plan.policy == REP_POLICY_SPLIT_ALLOWED;
+	return sim->plan.policy == REP_POLICY_SPLIT_ALLOWED || sim->consent;
 }
 
 static bool loss_is_allowed(const struct sim *sim)
 {
-	return split_is_allowed(sim) || sim->plan.ack == REP_ACK_NONE || sim->forced;
+	return split_is_allowed(sim) || sim->plan.ack == REP_ACK_NONE || sim->forced || sim->over;
 }
 
 /* --- Entries --- */
@@ -177,7 +177,8 @@ static void check_serve(struct sim *sim, struct sim_node *node)
 	const struct rep_record *record = &node->disk.record;
 	sim_note(sim, SIM_NOTE_SERVE, node->id, core->epoch, core->last_sequence, core->move.kind);
 	uint64_t missing = first_missing(sim, node->log, node->history_count);
-	bool consent = sim->plan.ack == REP_ACK_NONE || core->move.kind == REP_MOVE_FORCE;
+	bool consent =
+		sim->plan.ack == REP_ACK_NONE || core->move.kind == REP_MOVE_FORCE || sim->over;
 	if (missing != 0 && consent) {
 		/* R17, R18: it says so. */
 		sim_count(sim, SIM_COUNT_EXCUSED);

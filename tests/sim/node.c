@@ -635,7 +635,10 @@ static void maybe_stop(struct sim *sim, struct sim_node *node)
 	sim_disk_kill(sim, node);
 	sim_check_crash(sim);
 	node->life++;
-	sim_schedule(sim, sim->now_ns + sim->plan.interval_ns * 4, SIM_EVENT_START, node->id, 0);
+	if (sim->given == NULL)
+		sim_schedule(
+			sim, sim->now_ns + sim->plan.interval_ns * 4, SIM_EVENT_START, node->id, 0
+		);
 }
 
 static void fill_event(

@@ -262,7 +262,7 @@ static void pause_node(struct sim *sim, uint32_t id)
 	node->paused_until_ns = sim->now_ns + for_ns;
 }
 
-static void kill_node(struct sim *sim, uint32_t id)
+void sim_kill(struct sim *sim, uint32_t id)
 {
 	struct sim_node *node = &sim->nodes[id];
 	if (node->state == SIM_DOWN || node->life + 1 == SIM_MAX_LIVES)
@@ -273,7 +273,8 @@ static void kill_node(struct sim *sim, uint32_t id)
 	sim_check_crash(sim);
 	node->life++;
 	node->paused_until_ns = 0;
-	sim_schedule(sim, sim->now_ns + draw_duration(sim), SIM_EVENT_START, id, 0);
+	if (sim->given == NULL)
+		sim_schedule(sim, sim->now_ns + draw_duration(sim), SIM_EVENT_START, id, 0);
 }
 
 /* S16: the node comes back with an empty disk. */
@@ -282,7 +283,7 @@ static void lose_disk(struct sim *sim, uint32_t id)
 	struct sim_node *node = &sim->nodes[id];
 	if (node->state == SIM_DOWN || node->life + 1 == SIM_MAX_LIVES)
 		return;
-	kill_node(sim, id);
+	sim_kill(sim, id);
 	sim_note(sim, SIM_NOTE_DISK, id, 2, 0, 0);
 	node->disk.written = node->disk.durable = 0;
 	node->disk.record = node->disk.older = (struct rep_record){0};
@@ -305,7 +306,7 @@ static void kill_early(struct sim *sim)
 	bool due = sim->ledger.fact_count >= sim->plan.early_restart || (id == 0 && gap);
 	if (sim_has(sim, SIM_FAULT_RESTART) && sim->plan.early_restart != 0 && due &&
 	    sim->nodes[id].life == 0)
-		kill_node(sim, id);
+		sim_kill(sim, id);
 }
 
 /* A node that has just entered a certain mode, for the n-th time. */
@@ -316,7 +317,7 @@ static void kill_in_mode(struct sim *sim, uint32_t id, enum rep_mode before)
 	    node->core.mode == before || node->core.mode != (enum rep_mode)sim->plan.crash_role)
 		return;
 	if (++sim->crash_entries % sim->plan.crash_at == 0)
-		kill_node(sim, id);
+		sim_kill(sim, id);
 }
 
 static void send_arbiter_away(struct sim *sim)
@@ -374,9 +375,9 @@ static void make_node_fault(struct sim *sim, uint32_t node)
 	case 4:
 		if (!sim_has(sim, SIM_FAULT_RESTART_BOTH))
 			break;
-		kill_node(sim, node);
+		sim_kill(sim, node);
 		if (sim_chance(random, 700))
-			kill_node(sim, 1 - node);
+			sim_kill(sim, 1 - node);
 		break;
 	default:
 		break;
@@ -402,7 +403,7 @@ static void make_fault(struct sim *sim)
 		break;
 	case 3:
 		if (sim_has(sim, SIM_FAULT_RESTART))
-			kill_node(sim, node);
+			sim_kill(sim, node);
 		break;
 	case 4:
 	case 5:
@@ -418,7 +419,7 @@ static void make_fault(struct sim *sim)
 }
 
 /* From here on everything works: links, loops, clients' network. */
-static void calm_down(struct sim *sim)
+void sim_calm_down(struct sim *sim)
 {
 	sim_note(sim, SIM_NOTE_CALM, 0, 0, 0, 0);
 	sim->calm = true;
@@ -465,8 +466,8 @@ static void poll(struct sim *sim, uint32_t id)
 	kill_early(sim);
 	kill_in_mode(sim, id, before);
 	/* A node that halted is started again by whoever looks after it. */
-	if (sim_running(node) && node->core.mode == REP_MODE_HALTED)
-		kill_node(sim, id);
+	if (sim_running(node) && node->core.mode == REP_MODE_HALTED && sim->given == NULL)
+		sim_kill(sim, id);
 }
 
 static void poll_due(struct sim *sim, uint32_t id)
@@ -577,12 +578,16 @@ static void reset(struct sim *sim)
 {
 	sim->now_ns = 0;
 	sim->calm = sim->paired = sim->over = sim->forced = sim->wiped = sim->rotted = false;
+	sim->consent = false;
 	sim->crash_entries = 0;
 	memset(&sim->arbiter, 0, sizeof(sim->arbiter));
 	sim->transcript_hash = sim->seed;
 	sim->note_count = sim->steps = 0;
 	sim->fault_random = sim_stream(sim->seed, 2);
-	sim_draw_plan(sim);
+	if (sim->given != NULL)
+		sim->plan = *sim->given;
+	else
+		sim_draw_plan(sim);
 	sim_network_reset(sim);
 	sim_ledger_start(sim);
 	sim_history_start(sim);
@@ -613,7 +618,8 @@ static void reset(struct sim *sim)
 		sim_schedule(sim, start_ns, SIM_EVENT_START, i, 0);
 	}
 	sim_clients_start(sim);
-	schedule_fault(sim);
+	if (sim->given == NULL)
+		schedule_fault(sim);
 }
 
 /* Where only the operator can help: whoever could tell what was acknowledged has lost its disk. */
@@ -644,7 +650,7 @@ static void force(struct sim *sim)
 	sim_node_wake(sim, node->id, sim->now_ns);
 }
 
-static bool level(const struct sim *sim)
+bool sim_level(const struct sim *sim)
 {
 	const struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
 	const struct rep_core *core = a->core.primary ? &a->core : &b->core;
@@ -677,7 +683,7 @@ static void note_paired(struct sim *sim)
 		rep_mode_name(sim->nodes[1].core.mode),
 		rep_reason_name(sim->nodes[1].core.reason)
 	);
-	if (!level(sim))
+	if (!sim_level(sim))
 		return;
 	sim->paired = true;
 	uint64_t percent = took_ns * 100 / bound_ns;
@@ -692,6 +698,7 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 	struct sim_event event;
 	sim->seed = seed;
 	sim->options = *options;
+	sim->given = NULL;
 	running = sim;
 	if (setjmp(sim->failed) != 0)
 		return false;
@@ -702,7 +709,7 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 			break;
 		if (!sim->calm && event.time_ns >= sim->plan.faults_end_ns) {
 			sim->now_ns = sim->plan.faults_end_ns;
-			calm_down(sim);
+			sim_calm_down(sim);
 		}
 		sim->now_ns = event.time_ns;
 		dispatch(sim, &event);
@@ -710,7 +717,7 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 			note_paired(sim);
 		if (sim->over)
 			return true; /* counted: there is nothing left to compare with */
-		if (sim->calm && (event.order & 63) == 0 && sim_clients_done(sim) && level(sim))
+		if (sim->calm && (event.order & 63) == 0 && sim_clients_done(sim) && sim_level(sim))
 			break;
 	}
 	sim_check_end(sim);
@@ -721,5 +728,38 @@ bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options)
 		sim->counts[SIM_COUNT_RESENT] += stats->entries_resent;
 		sim->counts[SIM_COUNT_OUT_OF_ORDER] += stats->entries_out_of_order;
 	}
+	return true;
+}
+
+/* --- Runs of a script --- */
+
+bool sim_play(
+	struct sim *sim,
+	uint64_t seed,
+	const struct sim_plan *plan,
+	void (*script)(struct sim *sim, void *context),
+	void *context
+)
+{
+	sim->seed = seed;
+	sim->given = plan;
+	running = sim;
+	if (setjmp(sim->failed) != 0)
+		return false;
+	reset(sim);
+	script(sim, context);
+	return true;
+}
+
+bool sim_step(struct sim *sim, uint64_t until_ns)
+{
+	struct sim_event event;
+	if (sim->event_count == 0 || sim->events[0].time_ns > until_ns) {
+		sim->now_ns = until_ns;
+		return false;
+	}
+	sim_next_event(sim, &event);
+	sim->now_ns = event.time_ns;
+	dispatch(sim, &event);
 	return true;
 }

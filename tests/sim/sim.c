@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,17 +32,6 @@ struct outcome {
 };
 
 static struct sim sim;
-
-/* Of the product, then of the simulator. */
-static const char *const canary_names[] = {
-#define X(id, name) [SF_CANARY_##id] = name,
-	SF_CANARY_LIST(X)
-#undef X
-#define X(id, name) [SF_CANARY_COUNT + SIM_CANARY_##id] = name,
-		SIM_CANARY_LIST(X)
-#undef X
-};
-#define CANARIES (sizeof(canary_names) / sizeof(canary_names[0]))
 
 static bool run_seed(uint64_t seed, const struct sim_options *options, struct outcome *outcome)
 {
@@ -236,9 +223,7 @@ static bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t
 
 static void list(void)
 {
-	for (size_t i = 0; i < CANARIES; i++)
-		if (canary_names[i] != NULL)
-			printf("canary %s\n", canary_names[i]);
+	sim_list_canaries();
 	for (uint32_t fault = 0; fault < SIM_FAULTS; fault++)
 		printf("fault %s\n", sim_fault_name((enum sim_fault)fault));
 }
@@ -316,36 +301,6 @@ static int parse(int argc, char **argv, struct command *command)
 	return optind == argc ? 0 : usage() + 1;
 }
 
-/* The bugs are compiled into a twin beside this binary only. */
-static int choose_canary(const char *name, char **argv)
-{
-	size_t found = 0;
-	for (size_t i = 0; i < CANARIES; i++)
-		if (canary_names[i] != NULL && strcmp(canary_names[i], name) == 0)
-			found = i;
-	if (found == 0) {
-		fprintf(stderr, "sim: no canary \"%s\"; --list names them\n", name);
-		return 2;
-	}
-#ifdef SF_CANARIES
-	if (found < SF_CANARY_COUNT)
-		sf_canary = (enum sf_canary)found;
-	else
-		sim_canary = (enum sim_canary)(found - SF_CANARY_COUNT);
-	return 0;
-#else
-	char path[PATH_MAX], twin[PATH_MAX + 16];
-	ssize_t bytes = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	if (bytes > 0) {
-		path[bytes] = '\0';
-		snprintf(twin, sizeof(twin), "%s/sim-canary", dirname(path));
-		execv(twin, argv);
-	}
-	fprintf(stderr, "sim: cannot start sim-canary: %s\n", strerror(errno));
-	return 1;
-#endif
-}
-
 static double now_s(void)
 {
 	struct timespec now;
@@ -366,7 +321,7 @@ int main(int argc, char **argv)
 	if (code != 0)
 		return code - 1;
 	if (command.canary != NULL) {
-		code = choose_canary(command.canary, argv);
+		code = sim_choose_canary(command.canary, argv);
 		if (code != 0)
 			return code;
 	}

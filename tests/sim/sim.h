@@ -311,6 +311,8 @@ struct sim_arbiter {
 	uint32_t old_count;
 	bool restored; /* to one of these: it has forgotten */
 	bool away;
+	bool mute;   /* decides, and its answers are lost */
+	uint8_t cut; /* bit per node: the way between them is cut */
 	struct sim_question questions[SIM_QUESTIONS];
 };
 
@@ -546,6 +548,7 @@ struct sim {
 	uint64_t seed;
 	struct sim_options options;
 	struct sim_plan plan;
+	const struct sim_plan *given; /* by a script, which makes the faults too; NULL: drawn */
 	uint64_t now_ns;
 	bool calm;   /* the faults are over */
 	bool paired; /* since then, for the first time */
@@ -561,8 +564,9 @@ struct sim {
 		      */
 	bool forced; /* by the operator, where nothing else helps: what is lost is counted */
 	uint64_t forced_ns;
-	bool wiped;  /* a disk was lost */
-	bool rotted; /* a role record was */
+	bool wiped;   /* a disk was lost */
+	bool rotted;  /* a role record was */
+	bool consent; /* two may serve from now on (R17) */
 
 	struct hist_history history; /* what honest clients saw */
 	struct hist_operation operations[SIM_MAX_OPERATIONS];
@@ -648,6 +652,26 @@ static inline bool sim_has(const struct sim *sim, enum sim_fault fault)
 void sim_draw_plan(struct sim *sim);
 /* One whole run; false, and sim->failure says why. */
 bool sim_run(struct sim *sim, uint64_t seed, const struct sim_options *options);
+/* A run of this plan, in which the script makes time pass and the faults; the same. */
+bool sim_play(
+	struct sim *sim,
+	uint64_t seed,
+	const struct sim_plan *plan,
+	void (*script)(struct sim *sim, void *context),
+	void *context
+);
+/* The next event, unless it comes after this time: then time is there, and it returns false. */
+bool sim_step(struct sim *sim, uint64_t until_ns);
+void sim_kill(struct sim *sim, uint32_t node);
+/* The faults are over. */
+void sim_calm_down(struct sim *sim);
+/* Both run, one serves with the other, and they hold the same. */
+bool sim_level(const struct sim *sim);
+
+/* --- canaries.c --- */
+void sim_list_canaries(void);
+/* Switches the bug on, by going on as the twin binary where need be. 0, or an exit code. */
+int sim_choose_canary(const char *name, char **argv);
 
 /* --- network.c --- */
 void sim_network_reset(struct sim *sim);
