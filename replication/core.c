@@ -57,6 +57,8 @@ static const char *const reason_names[REP_REASONS][2] = {
 	[REP_REASON_FLAPPING] = {"flapping", "too many role changes within the hour"},
 	[REP_REASON_DEPOSED] = {"deposed", "a newer epoch was seen"},
 	[REP_REASON_GAVE_UP] = {"gave_up", "so that the primary can take over what is held here"},
+	[REP_REASON_DISK_STUCK] =
+		{"disk_stuck", "the own log makes no progress: the disk hangs or is full"},
 	[REP_REASON_NO_RIGHT] =
 		{"no_right", "the policy leaves this change to the peer or to the operator"},
 };
@@ -278,7 +280,8 @@ send_control(struct rep_core *core, struct rep_update *update, bool reads, uint6
 	if (!core->link_up)
 		return;
 	if (core->change_due_ns != 0 && now_ns >= core->change_due_ns) {
-		push(update, core->handing_over ? REP_FRAME_SWITCHOVER : REP_FRAME_ADMIT, 0);
+		bool asks = core->handing_over && core->mode == REP_MODE_BLOCKED;
+		push(update, asks ? REP_FRAME_SWITCHOVER : REP_FRAME_ADMIT, 0);
 		core->change_due_ns = now_ns + rep_link_rto_ns(core);
 	}
 	/* Between roles there is nothing else to say than who one is. */
@@ -365,6 +368,8 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	CHECK(event->submit_count <= rep_core_room(core));
 	CHECK(event->passed_sequence <= core->last_sequence);
 	core->passed_sequence = event->passed_sequence;
+	if (event->durable > core->durable || event->durable >= core->last_sequence)
+		core->disk_ns = now_ns;
 	core->durable = event->durable;
 	core->staged = event->staged;
 	if (event->log_first != 0)

@@ -90,10 +90,11 @@ enum rep_reason {
 	REP_REASON_BARRIER, /* log and role record are being made durable */
 	REP_REASON_ADMITTING,
 	REP_REASON_HANDING_OVER,
-	REP_REASON_FLAPPING, /* too many role changes within the hour */
-	REP_REASON_DEPOSED,  /* a newer epoch was seen */
-	REP_REASON_GAVE_UP,  /* so that the primary can take over what we hold */
-	REP_REASON_NO_RIGHT, /* the policy leaves this to the peer, or to the operator */
+	REP_REASON_FLAPPING,   /* too many role changes within the hour */
+	REP_REASON_DEPOSED,    /* a newer epoch was seen */
+	REP_REASON_GAVE_UP,    /* so that the primary can take over what we hold */
+	REP_REASON_DISK_STUCK, /* own log makes no progress, and half the arena waits for it */
+	REP_REASON_NO_RIGHT,   /* the policy leaves this to the peer, or to the operator */
 	REP_REASONS,
 };
 const char *rep_reason_name(enum rep_reason reason);
@@ -278,6 +279,7 @@ struct rep_core {
 	bool read_first; /* a move's outcome is not known: look, before it is asked for again */
 	uint32_t change_from; /* the epoch before, in ADMIT and SWITCHOVER */
 	uint64_t change_last; /* and the last entry */
+	uint64_t disk_ns;     /* when the own log last made progress, or had nothing to do */
 	bool noted;	      /* the lineage covers all entries held */
 	uint64_t led_ns;      /* LEARNER: when a frame of its epoch was last heard */
 	uint64_t next_ask_ns; /* not before */
@@ -286,6 +288,7 @@ struct rep_core {
 	uint64_t role_ns;     /* when this mode was entered */
 	uint64_t admitted_ns;
 	struct rep_pair admission; /* LEARNER: becomes STANDBY by it once that is durable */
+	uint64_t drain_ns;	   /* since when, or when it was given up for a while */
 	bool draining;		   /* ALONE: takes nothing any more, to admit or hand over */
 	bool handing_over;
 	bool leaving;

@@ -71,6 +71,9 @@ void rep_core_start_with(
 	core->pair = record->pair;
 	core->epoch = (uint32_t)sf_max64(record->epoch, record->pair.epoch);
 	core->committed = sf_min64(record->committed, history->last_sequence);
+	/* What a lone primary had on its disk, it may have acknowledged. */
+	if (record->mode == REP_RECORD_ALONE && !record->amnesiac)
+		core->committed = history->last_sequence;
 	rep_core_start(core, history, now_ns);
 	core->role_ns = now_ns;
 }

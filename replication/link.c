@@ -232,6 +232,7 @@ void rep_link_tick(struct rep_core *core, uint64_t now_ns)
 		    core->reason == REP_REASON_PEER_DEAF;
 	if (now_ns - core->last_step_ns > own_gap_ns(core)) {
 		core->stats.own_gaps++;
+		core->disk_ns = now_ns;
 		if (!lost) {
 			core->heard_ns = now_ns;
 			core->echo_ns = now_ns;

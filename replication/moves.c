@@ -309,7 +309,7 @@ static void pass_barrier(struct rep_core *core, uint64_t now_ns)
 		return;
 	}
 	move->phase = REP_PHASE_NONE;
-	core->draining = false;
+	core->draining = core->handing_over;
 	core->change_due_ns = now_ns;
 	core->admitted_ns = now_ns;
 	rep_core_set_mode(core, REP_MODE_PAIRED, REP_REASON_NONE);

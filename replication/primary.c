@@ -103,7 +103,7 @@ static void go_alone(struct rep_core *core, uint64_t now_ns)
 static void paired_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 {
 	bool here = standby_here(core);
-	if (here && !core->handing_over)
+	if (here)
 		core->change_due_ns = 0; /* it has heard ADMIT */
 	bool lost = !(here || standby_expected(core, now_ns)) || (rx_drained && unheard(core));
 	if (lost) {
@@ -118,10 +118,16 @@ static void paired_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
 		if (core->suspect_ns == 0)
 			core->suspect_ns = now_ns;
 		go_alone(core, now_ns);
+	} else if (core->config.ack == REP_ACK_NONE && !core->handing_over) {
+		/* R18: the record is {P}, but for a hand-over that came to nothing. */
+		if (core->suspect_ns == 0)
+			core->suspect_ns = now_ns;
+		if (rep_move_allowed(core))
+			go_alone(core, now_ns);
 	} else if (core->move.phase == REP_PHASE_NONE) {
 		core->suspect_ns = 0;
 	}
-	if (!core->handing_over)
+	if (!core->handing_over || !here)
 		return;
 	bool drained = core->committed == core->last_sequence && core->acked == core->committed &&
 		       core->passed_sequence >= core->last_sequence;
@@ -196,10 +202,12 @@ static void alone_step(struct rep_core *core, uint64_t now_ns)
 	bool here = learns && !unheard(core);
 	if (!here) {
 		core->stream = learns;
-		core->draining = false;
+		core->draining = core->handing_over = false;
 		return;
 	}
-	if (core->mode == REP_MODE_ASYNC || core->move.phase != REP_PHASE_NONE)
+	/* R18: the follower of an asynchronous pair is admitted only to take over. */
+	bool keeps = core->mode == REP_MODE_ASYNC && !core->handing_over;
+	if (keeps || core->move.phase != REP_PHASE_NONE)
 		return;
 	if (rep_move_limited(core, now_ns)) {
 		core->reason = REP_REASON_FLAPPING;
@@ -209,11 +217,20 @@ static void alone_step(struct rep_core *core, uint64_t now_ns)
 	uint64_t near = core->config.slots / 8;
 	if (!rep_move_fresh(core, core->role_ns, now_ns) || core->pair.epoch != core->epoch)
 		return;
-	if (core->last_sequence - core->acked > near) {
-		core->draining = false;
+	/* Nobody is made to wait for a learner that is not close, or whose disk hangs. */
+	bool close =
+		core->last_sequence - core->acked <= near &&
+		core->last_sequence - sf_min64(core->peer_durable, core->last_sequence) <= near;
+	uint64_t patience_ns = rep_link_window_ns(core);
+	if (!core->draining && (!close || now_ns < core->drain_ns))
+		return;
+	if (!core->draining)
+		core->drain_ns = now_ns;
+	core->draining = now_ns - core->drain_ns <= patience_ns;
+	if (!core->draining) {
+		core->drain_ns = now_ns + 2 * patience_ns;
 		return;
 	}
-	core->draining = true;
 	bool all = core->acked == core->last_sequence && core->committed == core->last_sequence &&
 		   core->peer_durable >= core->last_sequence;
 	if (!all && !CANARY(ADMIT_EARLY))
@@ -233,7 +250,8 @@ void rep_primary_operation(struct rep_core *core, enum rep_operation operation, 
 	(void)now_ns;
 	if (operation == REP_OPERATION_LEAVE)
 		core->leaving = true;
-	if (core->mode == REP_MODE_PAIRED && core->move.phase == REP_PHASE_NONE)
+	bool may = core->mode == REP_MODE_PAIRED || (core->mode == REP_MODE_ASYNC && core->stream);
+	if (may && core->move.phase == REP_PHASE_NONE)
 		core->handing_over = core->draining = true;
 }
 

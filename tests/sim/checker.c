@@ -176,6 +176,8 @@ static void check_serve(struct sim *sim, struct sim_node *node)
 	const struct rep_core *core = &node->core;
 	const struct rep_record *record = &node->disk.record;
 	sim_note(sim, SIM_NOTE_SERVE, node->id, core->epoch, core->last_sequence, core->move.kind);
+	/* A lone primary that restarted counts all that its disk has. */
+	node->committed_before = sf_min64(node->committed_before, sim->ledger.committed);
 	uint64_t missing = first_missing(sim, node->log, node->history_count);
 	bool consent =
 		sim->plan.ack == REP_ACK_NONE || core->move.kind == REP_MOVE_FORCE || sim->over;
@@ -502,7 +504,8 @@ void sim_check_end(struct sim *sim)
 	);
 	SIM_REQUIRE(
 		sim,
-		core->mode == (async ? REP_MODE_ASYNC : REP_MODE_PAIRED) && sim_running(primary),
+		(core->mode == REP_MODE_PAIRED || (async && core->mode == REP_MODE_ASYNC)) &&
+			sim_running(primary),
 		"not PAIRED again: node 0 %s, %s; node 1 %s, %s (inv. 33)",
 		rep_mode_name(sim->nodes[0].core.mode),
 		rep_reason_name(sim->nodes[0].core.reason),

@@ -654,8 +654,9 @@ bool sim_level(const struct sim *sim)
 {
 	const struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
 	const struct rep_core *core = a->core.primary ? &a->core : &b->core;
-	enum rep_mode wanted = sim->plan.ack == REP_ACK_NONE ? REP_MODE_ASYNC : REP_MODE_PAIRED;
-	return sim_running(a) && sim_running(b) && core->mode == wanted &&
+	/* After a hand-over that came to nothing it is PAIRED until the right is back. */
+	bool async = sim->plan.ack == REP_ACK_NONE && core->mode == REP_MODE_ASYNC;
+	return sim_running(a) && sim_running(b) && (core->mode == REP_MODE_PAIRED || async) &&
 	       a->history_count == b->history_count && core->committed == core->last_sequence;
 }
 
