@@ -374,6 +374,7 @@ void rep_core_step(struct rep_core *core, const struct rep_event *event, struct 
 	core->staged = event->staged;
 	if (event->log_first != 0)
 		core->log_first = event->log_first;
+	core->submitted = event->submit_count;
 	if (event->submit_count > 0)
 		rep_core_note(core, core->epoch, core->last_sequence + 1);
 	core->last_sequence += event->submit_count;

@@ -137,9 +137,17 @@ static uint64_t tail_due_ns(const struct rep_core *core)
 	return core->progress_ns + (rep_link_rto_ns(core) << core->tail_backoff);
 }
 
+/* What a poll brought goes out whole; a backlog goes in bounded pieces. */
+static uint64_t chunk(const struct rep_core *core)
+{
+	if (rep_core_fixed(core) || core->mode == REP_MODE_PAIRED)
+		return REP_CHUNK_ENTRIES;
+	return REP_CATCH_UP_ENTRIES + (uint64_t)core->submitted * REP_CATCH_UP_SHARE;
+}
+
 void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t now_ns)
 {
-	uint64_t budget = REP_CHUNK_ENTRIES;
+	uint64_t budget = chunk(core);
 	if (core->acked < core->sent && now_ns >= tail_due_ns(core)) {
 		core->stats.tail_timeouts++;
 		if (core->tail_backoff < MAX_BACKOFF)
@@ -168,8 +176,7 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 	}
 	uint64_t end = sf_min64(core->last_sequence, core->peer_limit);
 	if (core->sent < end && has_room(update)) {
-		/* What a poll brought goes out whole; a backlog goes in bounded pieces. */
-		uint64_t count = sf_min64(end - core->sent, REP_CHUNK_ENTRIES);
+		uint64_t count = sf_min64(end - core->sent, chunk(core));
 		count = sendable(core, core->sent + 1, count, &staged);
 		if (count == 0)
 			return;
