@@ -285,7 +285,7 @@ static void decode_when_header_numbers_are_impossible_then_refused(void **state)
 	assert_int_equal(decode(&sample), REP_FRAME_BAD_BODY);
 
 	for (uint32_t type = 0; type < 256; type++) {
-		if (type >= REP_FRAME_STALE && type <= REP_FRAME_SWITCHOVER)
+		if (type >= REP_FRAME_STALE && type <= REP_FRAME_SNAPSHOT)
 			continue;
 		fill_header(&sample, (enum rep_frame_type)type);
 		seal(&sample, 0);
