@@ -121,14 +121,16 @@ void rep_core_init(
 
 /* Without a standby that counts, a slot is free when the own consumers, the journal among them, are
  * past it. The follower of an asynchronous pair bounds what can be lost (R18), unless it is being
- * sent what has left the arena. */
+ * sent what has left the arena, or is itself lost: nobody takes that one out of the pair record. */
 static uint32_t room_alone(const struct rep_core *core)
 {
 	uint64_t floor = core->passed_sequence;
 	if (core->draining)
 		return 0;
+	uint64_t window_ns = rep_link_window_ns(core);
 	bool near = core->last_sequence - core->acked <= core->config.slots;
-	if (core->mode == REP_MODE_ASYNC && core->stream && near)
+	bool heard = !rep_link_silent(core, window_ns) && !rep_link_deaf(core, window_ns);
+	if (core->mode == REP_MODE_ASYNC && core->stream && near && heard)
 		floor = sf_min64(floor, core->acked);
 	return (uint32_t)(core->config.slots - (core->last_sequence - floor));
 }

@@ -53,6 +53,17 @@ static bool standby_here(const struct rep_core *core)
 	       core->peer.epoch == core->epoch;
 }
 
+/* Is whoever was asked to take over about to do so, or may it yet? A candidate of an own copy of
+ * the record does it for certain. */
+static bool heir_here(const struct rep_core *core, bool patient)
+{
+	if (standby_here(core))
+		return patient;
+	patient |= core->config.policy == REP_POLICY_SPLIT_ALLOWED;
+	return core->link_up && !core->peer_left && core->peer.mode == REP_MODE_CANDIDATE &&
+	       core->peer.epoch == core->epoch && patient;
+}
+
 /* It was admitted a moment ago and does not know it yet. */
 static bool standby_expected(const struct rep_core *core, uint64_t now_ns)
 {
@@ -165,7 +176,8 @@ static void blocked_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 				rep_roles_step_down(core, REP_REASON_DEPOSED);
 			return;
 		}
-		if (standby_here(core) && !unheard(core) && now_ns - core->role_ns <= patience_ns)
+		bool patient = now_ns - core->role_ns <= patience_ns;
+		if (heir_here(core, patient) && !unheard(core))
 			return;
 		core->handing_over = core->draining = false;
 		core->change_due_ns = 0;
