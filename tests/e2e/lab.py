@@ -43,6 +43,9 @@ class Bench:
 
     def __init__(self, test, lab, *arguments):
         self.test = test
+        if "--drain" not in arguments:
+            # A shared disk was seen to take ten seconds for a sync.
+            arguments = (*arguments, "--drain", "60s")
         self.process = subprocess.Popen(
             lab.bench_command("--json", "--seed", SEED, *arguments),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
