@@ -655,8 +655,11 @@ bool sim_level(const struct sim *sim)
 	const struct sim_node *a = &sim->nodes[0], *b = &sim->nodes[1];
 	const struct rep_core *core = a->core.primary ? &a->core : &b->core;
 	/* After a hand-over that came to nothing it is PAIRED until the right is back. */
-	bool async = sim->plan.ack == REP_ACK_NONE && core->mode == REP_MODE_ASYNC;
-	return sim_running(a) && sim_running(b) && (core->mode == REP_MODE_PAIRED || async) &&
+	enum rep_mode other = a->core.primary ? b->core.mode : a->core.mode;
+	bool async = sim->plan.ack == REP_ACK_NONE && core->mode == REP_MODE_ASYNC &&
+		     other == REP_MODE_LEARNER;
+	bool paired = core->mode == REP_MODE_PAIRED && other == REP_MODE_STANDBY;
+	return sim_running(a) && sim_running(b) && (paired || async) &&
 	       a->history_count == b->history_count && core->committed == core->last_sequence;
 }
 

@@ -220,8 +220,9 @@ standby_when_back_while_going_alone_then_paired_goes_on_until_the_move_is_learne
 	struct world *world = new_pair(REP_POLICY_ARBITER);
 	struct world_node *a = &world->nodes[WORLD_A];
 	world->on_exchange = ARBITER_HOLDS;
-	world_cut(world, true, false); /* so that the standby suspects nobody */
-	world_run(world, 20 * MS);
+	world_cut(world, true, false); /* so that the standby suspects nobody yet */
+	world_run_until(world, WORLD_A, REP_MODE_BLOCKED);
+	world_run(world, MS / 2);
 	world_expect(world, WORLD_A, REP_MODE_BLOCKED, REP_REASON_GOING_ALONE);
 	world_cut(world, false, false);
 	world_run_until(world, WORLD_A, REP_MODE_PAIRED);
