@@ -13,8 +13,9 @@
 
 #define SLOTS 64
 #define MAX_PAYLOAD 256
-#define PREFIX_BYTES 4 /* of the input: which node, whether checksums are made right, which role \
-			*/
+#define PREFIX_BYTES                                                                \
+	4 /* of the input: which node, whether checksums are made right, which role \
+	   */
 
 uint64_t fuzz_accepted;
 
