@@ -283,6 +283,7 @@ struct rep_core {
 	bool read_first; /* a move's outcome is not known: look, before it is asked for again */
 	uint32_t change_from; /* the epoch before, in ADMIT and SWITCHOVER */
 	uint64_t change_last; /* and the last entry */
+	bool disk_stuck;
 	uint64_t disk_ns;     /* when the own log last made progress, or had nothing to do */
 	bool noted;	      /* the lineage covers all entries held */
 	uint64_t led_ns;      /* LEARNER: when a frame of its epoch was last heard */

@@ -509,14 +509,17 @@ void rep_roles_start(struct rep_core *core)
 
 /* S01, S02, P18: a node whose disk hangs leaves the in-sync set, or its role, while the other one
  * is there; it learns until its log has caught up. */
-static void judge_disk(struct rep_core *core)
+static void judge_disk(struct rep_core *core, uint64_t now_ns)
 {
 	bool waits = core->last_sequence - sf_min64(core->durable, core->last_sequence) >=
 		     core->config.slots / 2;
 	bool stuck = waits && core->last_step_ns - core->disk_ns > 2 * rep_link_window_ns(core);
+	core->disk_stuck = stuck;
 	bool other_may = core->config.policy == REP_POLICY_ARBITER ||
 			 core->config.policy == REP_POLICY_STANDBY_TAKES_OVER;
-	bool primary = core->mode == REP_MODE_PAIRED && other_may;
+	/* It stays as long as nobody could be named instead. */
+	bool primary = core->mode == REP_MODE_PAIRED && other_may &&
+		       rep_move_fresh(core, core->disk_ns, now_ns);
 	if (stuck && (core->mode == REP_MODE_STANDBY || primary) &&
 	    core->move.phase == REP_PHASE_NONE && rep_roles_peer_here(core))
 		rep_roles_step_down(core, REP_REASON_DISK_STUCK);
@@ -530,7 +533,7 @@ static bool wants_read(const struct rep_core *core, uint64_t now_ns)
 	case REP_MODE_STANDBY:
 	case REP_MODE_PAIRED:
 	case REP_MODE_BLOCKED:
-		return core->suspect_ns != 0 || core->peer.leaving;
+		return core->suspect_ns != 0 || core->peer.leaving || core->disk_stuck;
 	case REP_MODE_ASYNC:
 		return core->handing_over && !rep_move_fresh(core, core->role_ns, now_ns);
 	case REP_MODE_ALONE:
@@ -560,7 +563,7 @@ void rep_roles_step(
 		rep_primary_operation(core, event->operation, now_ns);
 	}
 
-	judge_disk(core);
+	judge_disk(core, now_ns);
 	if (core->mode == REP_MODE_WAITING)
 		waiting_step(core, now_ns);
 	else if (core->mode == REP_MODE_LEARNER)
