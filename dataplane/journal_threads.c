@@ -56,11 +56,15 @@ struct writer {
 	bool dirty; /* written since the last sync */
 };
 
-/* What was written is durable now. */
-static void synced(struct writer *writer, uint64_t before_ns)
+/* What was written is durable now; but the preparer may have ended the log meanwhile, and then
+ * nothing more is claimed (inv. 31). */
+static int synced(struct writer *writer, uint64_t before_ns)
 {
 	struct dp_journal *journal = writer->journal;
 	struct dp_shm_log *shm = journal->shm;
+	int failed = dp_journal_failed(journal);
+	if (failed != 0)
+		return -failed;
 	writer->synced_ns = dp_clock_monotonic_ns();
 	writer->dirty = false;
 	dp_shm_store(
@@ -70,6 +74,7 @@ static void synced(struct writer *writer, uint64_t before_ns)
 	/* Release: pairs with the acquire of who reuses slots or acknowledges. */
 	__atomic_store_n(&journal->durable, journal->written, __ATOMIC_RELEASE);
 	dp_shm_store(&shm->durable, journal->written);
+	return 0;
 }
 
 static int sync_file(struct writer *writer)
@@ -79,9 +84,7 @@ static int sync_file(struct writer *writer)
 		return 0;
 	uint64_t before_ns = dp_clock_monotonic_ns();
 	int result = journal->disk->sync(journal->disk, writer->file);
-	if (result == 0)
-		synced(writer, before_ns);
-	return result;
+	return result == 0 ? synced(writer, before_ns) : result;
 }
 
 /* The segment before is complete and durable before the next one is touched. */
@@ -134,8 +137,7 @@ static int write_buffer(struct writer *writer, const struct dp_journal_buffer *b
 	dp_shm_store(&journal->shm->written, buffer->last_sequence);
 	if (!at_once)
 		return sync ? sync_file(writer) : 0;
-	synced(writer, before_ns);
-	return 0;
+	return synced(writer, before_ns);
 }
 
 /* Writes what was handed on; 1 when that was something, 0 when not, or a negative errno. */

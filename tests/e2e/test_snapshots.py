@@ -6,7 +6,6 @@ import glob
 import os
 import random
 import signal
-import time
 
 import lab
 
@@ -76,7 +75,10 @@ class Snapshots(lab.LabTest):
                           "--assets", 500, "--duration", "3600s")
         self.wait("load", lambda: pair.a.status()["sequence"] > 1000)
         for _ in range(KILLS):
-            time.sleep(self.dice.uniform(0.3, 1.0))
+            before = pair.a.status()["committed"]
+            more = self.dice.randrange(5000, 20000)
+            self.wait("more updates",
+                      lambda n=before + more: pair.a.status()["committed"] > n)
             self.assertTrue(bench.running(), "the load ended")
             self.stop(pair, signal.SIGKILL)
             self.start(pair)

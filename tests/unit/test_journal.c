@@ -193,7 +193,7 @@ live_with_fault(struct world *world, uint64_t nth, int error, bool on, bool lies
 			);
 		if (settled && outcome.survived && outcome.reached && on && error != ENOSPC)
 			world_problem(world, "call %lu: it goes on without a disk", nth);
-		world_pause(5000000); /* a sync that was under way has come back */
+		world_pause(1000000); /* a sync that was under way has come back */
 		uint64_t ended = dp_journal_durable(&world->journal);
 		world_close(world);
 		if (!on && dp_journal_failed(&world->journal) == 0 && world_closed_short(world))
