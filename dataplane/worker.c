@@ -81,7 +81,8 @@ static inline void hold(struct dp_worker *worker, uint64_t element)
 
 /* --- Answers --- */
 
-static void answer_kept(
+/* Inlined for the sake of the call in answer_entry(), one an update. */
+static __rte_always_inline void answer_kept(
 	struct dp_worker *worker,
 	const struct dp_address *client,
 	uint32_t session,
