@@ -277,16 +277,13 @@ void sim_kill(struct sim *sim, uint32_t id)
 		sim_schedule(sim, sim->now_ns + draw_duration(sim), SIM_EVENT_START, id, 0);
 }
 
-/* S16: the node comes back with an empty disk. */
-static void lose_disk(struct sim *sim, uint32_t id)
+/* S16: the node comes back with an empty disk; after `standfast recover` it knows that. */
+static void lose_disk(struct sim *sim, uint32_t id, bool recovered)
 {
 	struct sim_node *node = &sim->nodes[id];
-	if (node->state == SIM_DOWN || node->life + 1 == SIM_MAX_LIVES)
-		return;
-	sim_kill(sim, id);
-	sim_note(sim, SIM_NOTE_DISK, id, 2, 0, 0);
+	sim_note(sim, SIM_NOTE_DISK, id, 2, recovered, 0);
 	node->disk.written = node->disk.durable = 0;
-	node->disk.record = node->disk.older = (struct rep_record){0};
+	node->disk.record = node->disk.older = (struct rep_record){.amnesiac = recovered};
 	node->disk.snapshot = node->disk.log_first = 0;
 	sim->wiped = true;
 	sim_check_crash(sim);
@@ -294,6 +291,36 @@ static void lose_disk(struct sim *sim, uint32_t id)
 	const struct sim_node *other = &sim->nodes[1 - id];
 	if (other->disk.record.mode == REP_RECORD_BLANK)
 		sim->over = true;
+}
+
+/* S10: bits of the log turn while the node is down. What a snapshot covers is not read again, but
+ * cannot be lent either; anything else the plan refuses, and the operator gives the node an empty
+ * log. */
+static void flip_log(struct sim *sim, uint32_t id)
+{
+	struct sim_disk *disk = &sim->nodes[id].disk;
+	if (disk->durable == 0)
+		return;
+	uint64_t sequence = sim_between(&sim->fault_random, 1, disk->durable);
+	sim_note(sim, SIM_NOTE_DISK, id, 4, sequence, disk->snapshot);
+	if (SIM_CANARY(DAMAGE_IS_TAIL))
+		disk->written = disk->durable = sequence - 1;
+	else if (sequence <= disk->snapshot)
+		disk->log_first = sf_max64(disk->log_first, sequence + 1);
+	else
+		lose_disk(sim, id, true);
+}
+
+static void damage_disk(struct sim *sim, uint32_t id)
+{
+	struct sim_node *node = &sim->nodes[id];
+	if (node->state == SIM_DOWN || node->life + 1 == SIM_MAX_LIVES)
+		return;
+	sim_kill(sim, id);
+	if (sim_chance(&sim->fault_random, 500))
+		flip_log(sim, id);
+	else
+		lose_disk(sim, id, false);
 }
 
 /* Kills at the worst moments: the first entries are on the wire and nothing is acknowledged, or all
@@ -370,7 +397,7 @@ static void make_node_fault(struct sim *sim, uint32_t node)
 		break;
 	case 3:
 		if (sim_has(sim, SIM_FAULT_DISK_LOST) && sim_chance(random, 150))
-			lose_disk(sim, node);
+			damage_disk(sim, node);
 		break;
 	case 4:
 		if (!sim_has(sim, SIM_FAULT_RESTART_BOTH))

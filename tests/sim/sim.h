@@ -463,6 +463,7 @@ enum sim_count {
 	X(DURABLE_EARLY, "durable-before-sync")          \
 	X(RECORD_EARLY, "record-before-sync")            \
 	X(PASSES_UNLOGGED, "slot-reused-before-logged")  \
+	X(DAMAGE_IS_TAIL, "damage-taken-for-tail")       \
 	X(APPLIES_TWICE, "worker-applies-twice")         \
 	X(PASSES_EARLY, "worker-passes-early")           \
 	X(REPEAT_AS_FIRST, "repeat-as-first")            \
