@@ -84,6 +84,14 @@ class Bench:
         return result
 
 
+def _not_zero(tree):
+    """The numbers of a tree of counters that say something."""
+    if isinstance(tree, dict):
+        kept = {key: _not_zero(value) for key, value in tree.items()}
+        return {key: value for key, value in kept.items() if value}
+    return tree
+
+
 class LabTest(unittest.TestCase):
     """A test with a laboratory of its own, gone afterwards; its logs are shown when it failed."""
 
@@ -121,6 +129,15 @@ class LabTest(unittest.TestCase):
     @staticmethod
     def _show(lab):
         print(f"--- {lab.dir}, SEED={SEED}\n{lab.modes_text()}", file=sys.stderr)
+        for node in lab.nodes.values():
+            try:
+                print(f"--- counters of {node.name}: {_not_zero(node.counters())}", file=sys.stderr)
+            except (LabError, OSError, ValueError, subprocess.SubprocessError) as error:
+                print(f"--- no counters of {node.name}: {error}", file=sys.stderr)
+        try:
+            print(f"--- relay: {_not_zero(lab.tell_relay('stats'))}", file=sys.stderr)
+        except (LabError, OSError, ValueError, subprocess.SubprocessError) as error:
+            print(f"--- no figures of the relay: {error}", file=sys.stderr)
         for process in (*lab.a.processes(), *lab.b.processes(), lab.relay):
             if os.path.exists(process.log):
                 with open(process.log, errors="replace") as file:
