@@ -79,6 +79,8 @@
 	X(drop_bad_entry) \
 	X(bad_fill) /* records of a replay that make no sense */ \
 	X(bad_appended_entry) \
+	X(bad_lent_entry) /* control's, of the log, does not fit a frame */ \
+	X(drop_keep_full) /* pieces of a snapshot that control is behind with */ \
 	X(core_frames_taken) \
 	X(core_entries_sent) \
 	X(core_entries_resent) \
@@ -95,7 +97,15 @@
 	X(core_dropped_bad_ack) \
 	X(core_dropped_wrong_role) \
 	X(core_own_gaps) \
-	X(core_times_blocked)
+	X(core_times_blocked) \
+	X(core_dropped_no_stream) \
+	X(core_entries_merged) \
+	X(core_snapshot_bytes) \
+	X(core_pieces_out_of_order) \
+	X(core_step_downs) \
+	X(core_refills) \
+	X(core_entries_cut) \
+	X(core_entries_forked)
 
 #define DP_WORKER_COUNTERS(X) \
 	X(applied) \
@@ -103,6 +113,7 @@
 	X(repeats) \
 	X(answers) \
 	X(answer_missing) \
+	X(answers_dropped) \
 	X(markers)
 
 /* Of each agent that sends answers: ingress, sequencer and every worker. */

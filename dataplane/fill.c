@@ -166,8 +166,10 @@ static bool take_base(struct dp_sequencer *sequencer)
 	rep_session_restored(&sequencer->sessions);
 	/* The worker waits at its ring: what is written here is seen with its next element. */
 	sequencer->workers[0].shard.answers_digest = header->answers_digest;
-	memcpy(core->lineage, header->lineage, sizeof(core->lineage));
-	core->lineage_count = header->lineage_count;
+	uint32_t *count;
+	struct rep_lineage *lineage = rep_core_filled(core, &count);
+	memcpy(lineage, header->lineage, sizeof(header->lineage));
+	*count = header->lineage_count;
 	sequencer->last_appended = fill->base = header->sequence;
 	fill->based = true;
 	dp_shm_store(&sequencer->shm->fill.snapshot, header->sequence);
@@ -272,23 +274,33 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 	uint64_t slots = sequencer->intake.arena.mask + 1ull;
 	const struct dp_fill *fill = &sequencer->fill;
 	uint64_t first = fill->next == fill->base + 1 ? fill->first : fill->base + 1;
+	uint32_t *count;
+	const struct rep_lineage *lineage = rep_core_filled(core, &count);
 	struct rep_history history = {
 		.last_sequence = last,
 		.arena_first = sf_max64(first, last >= slots ? last - slots + 1 : 1),
 		.epoch = end->history.epoch,
-		.lineage_count = core->lineage_count,
+		.lineage_count = *count,
 	};
-	if (end->history.last_sequence != last || end->position.next_sequence != last + 1) {
+	bool again = sequencer->roles.refilling == DP_REFILL_FILL;
+	if (end->history.last_sequence != last || end->position.next_sequence != last + 1 ||
+	    end->refill != (again ? sequencer->roles.refill.number : 0)) {
 		refuse(sequencer, last);
 		return;
 	}
-	memcpy(history.lineage, core->lineage, sizeof(history.lineage));
+	memcpy(history.lineage, lineage, sizeof(history.lineage));
 	if (history.lineage_count > 0)
 		history.epoch = (uint32_t
 		)sf_max64(history.epoch, history.lineage[history.lineage_count - 1].epoch);
 	sequencer->commit->appended = last;
 	dp_journal_begin(sequencer->journal, &end->position);
-	rep_core_start(core, &history, sequencer->now_ns);
+	if (again)
+		rep_core_refilled(core, end->refill, &history, sequencer->now_ns);
+	else if (core->config.policy != REP_POLICY_FIXED)
+		rep_core_start_with(core, &history, &end->record, sequencer->now_ns);
+	else
+		rep_core_start(core, &history, sequencer->now_ns);
+	sequencer->roles.refilling = DP_REFILL_NONE;
 	sequencer->deadline_ns = 0;
 	sequencer->update.mode_changed = true;
 	dp_shm_store(&sequencer->shm->fill.state, DP_FILL_DONE);
@@ -354,7 +366,7 @@ take(struct dp_sequencer *sequencer, const struct dp_fill_record *record, unsign
 unsigned dp_fill_poll(struct dp_sequencer *sequencer)
 {
 	unsigned budget = ENTRIES_PER_POLL;
-	while (budget > 0 && !sequencer->core.started) {
+	while (budget > 0 && dp_sequencer_fills(sequencer)) {
 		const struct dp_fill_record *record = next_record(sequencer);
 		if (record == NULL || !take(sequencer, record, &budget))
 			break;

@@ -7,6 +7,8 @@
 #include <rte_mbuf_dyn.h>
 
 #define ANNOUNCE_INTERVAL_NS 10000000000ull
+#define ANNOUNCE_SOON_NS 100000000ull
+#define ANNOUNCE_TIMES 3
 #define CLOCK_EVERY 1024
 
 /* The address that a request came from; false for one that no answer may go to. */
@@ -261,6 +263,17 @@ dropped:
 	rte_pktmbuf_free(mbuf);
 }
 
+/* The service address comes or goes with the role. Said more than once: a frame may be lost, and the
+ * node that had it may only now be giving it up (N22). */
+static void move_service(struct dp_ingress *ingress, uint32_t service, uint64_t now_ns)
+{
+	ingress->service_address = service;
+	if (service == 0 || ingress->announce_ns == UINT64_MAX)
+		return;
+	ingress->announce_soon = ANNOUNCE_TIMES;
+	ingress->announce_ns = now_ns;
+}
+
 unsigned dp_ingress_poll(void *agent)
 {
 	struct dp_ingress *ingress = agent;
@@ -273,8 +286,13 @@ unsigned dp_ingress_poll(void *agent)
 	if (count == 0 && ingress->empty_polls++ % CLOCK_EVERY != 0)
 		return 0;
 	uint64_t now_ns = dp_now_ns();
+	uint32_t service = dp_shm_load(&ingress->commit->primary) ? ingress->service_configured : 0;
+	if (unlikely(service != ingress->service_address))
+		move_service(ingress, service, now_ns);
 	if (unlikely(now_ns >= ingress->announce_ns)) {
-		ingress->announce_ns = now_ns + ANNOUNCE_INTERVAL_NS;
+		bool soon = ingress->announce_soon > 0;
+		ingress->announce_soon -= soon;
+		ingress->announce_ns = now_ns + (soon ? ANNOUNCE_SOON_NS : ANNOUNCE_INTERVAL_NS);
 		dp_ingress_announce(ingress);
 	}
 	if (count == 0)

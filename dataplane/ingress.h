@@ -35,6 +35,8 @@ struct dp_ingress {
 	uint16_t udp_port;	  /* network order */
 	uint32_t address;	  /* network order, as the next */
 	uint32_t service_address; /* 0: none, or held by the peer */
+	uint32_t service_configured;
+	uint32_t announce_soon; /* so many more announcements come quickly */
 	bool verify_udp_checksum;
 	const struct dp_commit *commit;
 	int received_ns_offset; /* of the mbuf field with the time of receipt */

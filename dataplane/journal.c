@@ -157,14 +157,23 @@ static unsigned mark_when_idle(struct dp_journal *journal)
 
 static bool is_time(const struct dp_journal *journal)
 {
-	return journal->pace_ns == 0 || dp_now_ns() - journal->handed_ns >= journal->pace_ns;
+	return dp_journal_hurries(journal) || dp_now_ns() - journal->handed_ns >= journal->pace_ns;
 }
 
 unsigned dp_journal_poll(void *agent)
 {
 	struct dp_journal *journal = agent;
 	/* Acquire: pairs with dp_journal_begin, which may run on another lcore. */
-	if (!__atomic_load_n(&journal->begun, __ATOMIC_ACQUIRE) || dp_journal_failed(journal) != 0)
+	if (unlikely(!__atomic_load_n(&journal->begun, __ATOMIC_ACQUIRE))) {
+		/* Release: our last use of everything comes before. */
+		__atomic_store_n(
+			&journal->agent_rests,
+			__atomic_load_n(&journal->rest, __ATOMIC_ACQUIRE),
+			__ATOMIC_RELEASE
+		);
+		return 0;
+	}
+	if (dp_journal_failed(journal) != 0)
 		return 0;
 	/* Acquire: pairs with the sequencer's release; the entries stand in the arena. */
 	uint64_t appended = __atomic_load_n(&journal->commit->appended, __ATOMIC_ACQUIRE);
@@ -280,8 +289,32 @@ int dp_journal_open(
 	return result;
 }
 
+bool dp_journal_rest(struct dp_journal *journal)
+{
+	uint64_t rest = journal->rest;
+	if ((rest & 1) == 0) {
+		uint64_t appended = dp_shm_load(&journal->commit->appended);
+		if (dp_journal_failed(journal) != 0 || dp_journal_durable(journal) < appended)
+			return false;
+		__atomic_store_n(&journal->begun, false, __ATOMIC_RELEASE);
+		__atomic_store_n(&journal->begin, 0, __ATOMIC_RELEASE);
+		__atomic_store_n(&journal->rest, rest + 1, __ATOMIC_RELEASE);
+		return false;
+	}
+	/* A mark that the agent has just handed on is still the writer's. */
+	return __atomic_load_n(&journal->agent_rests, __ATOMIC_ACQUIRE) == rest &&
+	       __atomic_load_n(&journal->writer_rests, __ATOMIC_ACQUIRE) == rest &&
+	       __atomic_load_n(&journal->preparer_rests, __ATOMIC_ACQUIRE) == rest &&
+	       under_way(journal) == 0;
+}
+
 void dp_journal_begin(struct dp_journal *journal, const struct log_position *position)
 {
+	if ((journal->rest & 1) != 0) {
+		/* What was prepared ahead is gone, or counts for nothing. */
+		__atomic_store_n(&journal->prepared, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&journal->rest, journal->rest + 1, __ATOMIC_RELEASE);
+	}
 	journal->position = *position;
 	journal->position.offset = LOG_BLOCK_BYTES;
 	journal->turned = true;

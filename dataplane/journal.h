@@ -78,6 +78,10 @@ struct dp_journal {
 	uint64_t durable;
 	uint64_t failed; /* errno */
 
+	/* Odd: everybody rests (dp_journal_rest), and says so with that number. */
+	uint64_t rest __attribute__((aligned(64)));
+	uint64_t agent_rests, writer_rests, preparer_rests;
+
 	/* The preparer's: highest segment that is ready; and what it shall work towards. */
 	uint64_t prepared __attribute__((aligned(64)));
 	uint64_t wanted; /* by the agent: this one and those before */
@@ -98,8 +102,12 @@ int dp_journal_open(
 	char *error,
 	size_t error_bytes
 );
-/* The log goes on with position->next_sequence in a new segment; all before is durable. Called
- * once, on any lcore. */
+/* Nothing is appended any more, and the log is to be changed by somebody else: true once all that
+ * was appended is durable and neither agent nor threads touch a file. Called again until then; the
+ * way back is dp_journal_begin. */
+bool dp_journal_rest(struct dp_journal *journal);
+/* The log goes on with position->next_sequence in a new segment; all before is durable. Called at
+ * the start and after a rest, on any lcore. */
 void dp_journal_begin(struct dp_journal *journal, const struct log_position *position);
 unsigned dp_journal_poll(void *journal);
 /* The agents have ended: writes what is left, then the mark of a clean stop. */
@@ -120,6 +128,12 @@ static inline uint64_t dp_journal_passed(const struct dp_journal *journal)
 static inline int dp_journal_failed(const struct dp_journal *journal)
 {
 	return (int)__atomic_load_n(&journal->failed, __ATOMIC_RELAXED);
+}
+
+/* Does somebody wait for the disk? Then entries are written as they come, and synced. */
+static inline bool dp_journal_hurries(const struct dp_journal *journal)
+{
+	return journal->pace_ns == 0 || dp_shm_load(&journal->commit->sync) != 0;
 }
 
 /* --- journal_threads.c --- */

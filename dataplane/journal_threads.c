@@ -108,11 +108,16 @@ static int turn_to(struct writer *writer, uint64_t segment)
 	return 0;
 }
 
+static bool syncs_all(const struct dp_journal *journal)
+{
+	return journal->sync == CFG_SYNC_GROUP || dp_shm_load(&journal->commit->sync) != 0;
+}
+
 /* last: nothing waits behind it, so a group's sync may go with it. */
 static int write_buffer(struct writer *writer, const struct dp_journal_buffer *buffer, bool last)
 {
 	struct dp_journal *journal = writer->journal;
-	bool sync = buffer->sync || (last && journal->sync == CFG_SYNC_GROUP);
+	bool sync = buffer->sync || (last && syncs_all(journal));
 	bool at_once = sync && journal->disk->write_and_sync != NULL;
 	int result = 0;
 	if (writer->file < 0 || writer->segment != buffer->segment)
@@ -156,7 +161,7 @@ static int write_round(struct writer *writer)
 		if (result == 0)
 			__atomic_store_n(&journal->done, done, __ATOMIC_RELEASE);
 	}
-	if (result == 0 && journal->sync == CFG_SYNC_GROUP)
+	if (result == 0 && syncs_all(journal))
 		result = sync_file(writer);
 	if (result == 0 && journal->sync == CFG_SYNC_INTERVAL && writer->dirty &&
 	    dp_clock_monotonic_ns() - writer->synced_ns >= journal->sync_interval_ns)
@@ -164,29 +169,55 @@ static int write_round(struct writer *writer)
 	return result < 0 ? result : worked;
 }
 
+/* While the log is somebody else's: everything is durable, and the file closed. */
+static int maybe_rest(struct writer *writer)
+{
+	struct dp_journal *journal = writer->journal;
+	uint64_t rest = __atomic_load_n(&journal->rest, __ATOMIC_ACQUIRE);
+	/* The agent may hand a mark on until it rests itself. */
+	bool alone = __atomic_load_n(&journal->agent_rests, __ATOMIC_ACQUIRE) == rest &&
+		     __atomic_load_n(&journal->handed, __ATOMIC_ACQUIRE) == journal->done;
+	if ((rest & 1) == 0 || !alone)
+		return 0;
+	int result = sync_file(writer);
+	if (result < 0)
+		return result;
+	if (writer->file >= 0)
+		journal->disk->close(journal->disk, writer->file);
+	writer->file = -1;
+	/* Release: the files are left alone from here on. */
+	__atomic_store_n(&journal->writer_rests, rest, __ATOMIC_RELEASE);
+	return 0;
+}
+
 static void *write_always(void *argument)
 {
 	struct writer writer = {.journal = argument, .file = -1};
 	struct dp_journal *journal = argument;
-	long slow_ns = journal->pace_ns == 0 ? SLOW_NS : (long)journal->pace_ns / 2;
-	uint32_t looks = journal->pace_ns == 0 ? 0 : QUICK_LOOKS; /* nobody waits: slowly at once */
+	uint32_t looks = 0;
 	prctl(PR_SET_NAME, "sf-journal");
 	prctl(PR_SET_TIMERSLACK, 1000);
 	for (;;) {
 		bool last = stopping(journal);
 		int result = write_round(&writer);
+		if (result == 0)
+			result = maybe_rest(&writer);
 		if (result < 0)
 			fail(journal, result);
 		/* Also when it was the preparer who failed: nothing is written after it. */
 		if (dp_journal_failed(journal) != 0)
 			break;
 		if (result > 0) {
-			looks = journal->pace_ns == 0 ? 0 : QUICK_LOOKS;
+			looks = 0;
 			continue;
 		}
 		if (last)
 			break;
-		pause_ns(looks++ < QUICK_LOOKS ? QUICK_NS : slow_ns);
+		/* Where nobody waits, slowly at once. */
+		if (dp_journal_hurries(journal))
+			pause_ns(looks++ < QUICK_LOOKS ? QUICK_NS : SLOW_NS);
+		else
+			pause_ns((long)journal->pace_ns / 2);
 	}
 	if (writer.file >= 0) {
 		int result = dp_journal_failed(journal) == 0 ? sync_file(&writer) : 0;
@@ -243,10 +274,14 @@ static void *prepare_always(void *argument)
 	}
 	memset(zeros, 0, ZERO_BYTES);
 	while (!stopping(journal)) {
+		uint64_t rest = __atomic_load_n(&journal->rest, __ATOMIC_ACQUIRE);
 		uint64_t begin = __atomic_load_n(&journal->begin, __ATOMIC_ACQUIRE);
 		uint64_t next = sf_max64(begin, journal->prepared + 1);
 		uint64_t wanted = __atomic_load_n(&journal->wanted, __ATOMIC_RELAXED);
 		if (begin == 0 || next > wanted) {
+			/* Release: as the writer's. */
+			if (begin == 0)
+				__atomic_store_n(&journal->preparer_rests, rest, __ATOMIC_RELEASE);
 			pause_ns(5000000);
 			continue;
 		}

@@ -21,6 +21,8 @@
 #include <time.h>
 
 #define LEAVE_NS 50000000ull /* for GOODBYE to go out, and answers that are under way */
+#define ORDER_MOST_NS 5000000000ull /* for a stop in good order */
+#define RECORD_MOST_NS 2000000000ull
 
 static struct cfg_settings settings;
 static struct dp_node node;
@@ -222,11 +224,39 @@ static enum sf_exit watch(const sigset_t *signals)
 	}
 }
 
+static bool has_left(void)
+{
+	return __atomic_load_n(&node.sequencer->left, __ATOMIC_ACQUIRE);
+}
+
+/* What is to stand in the role record after a clean stop: control has written it. */
+static bool is_recorded(void)
+{
+	const struct rep_core *core = &node.sequencer->core;
+	return !node.sequencer->roles.told ||
+	       dp_shm_load(&node.shm->gives.persisted) >= core->record.write_number;
+}
+
+static bool wait_for(bool (*there)(void), uint64_t most_ns)
+{
+	const uint64_t look_ns = 1000000;
+	struct timespec moment = {.tv_nsec = (long)look_ns};
+	for (uint64_t waited_ns = 0; !there() && waited_ns < most_ns; waited_ns += look_ns)
+		nanosleep(&moment, NULL);
+	return there();
+}
+
 static void stop_lcores(void)
 {
-	struct timespec moment = {.tv_nsec = LEAVE_NS};
-	__atomic_store_n(&node.stop, 1, __ATOMIC_RELAXED);
-	nanosleep(&moment, NULL);
+	__atomic_store_n(&node.stop, DP_STOP_IN_ORDER, __ATOMIC_RELAXED);
+	if (!wait_for(has_left, ORDER_MOST_NS)) {
+		sf_log(SF_WARNING, "nobody takes over; stopping all the same");
+		__atomic_store_n(&node.stop, DP_STOP_NOW, __ATOMIC_RELAXED);
+		wait_for(has_left, RECORD_MOST_NS);
+	}
+	nanosleep(&(struct timespec){.tv_nsec = LEAVE_NS}, NULL);
+	if (!wait_for(is_recorded, RECORD_MOST_NS))
+		sf_log(SF_WARNING, "control did not record that the node stopped in good order");
 	__atomic_store_n(&node.finish, 1, __ATOMIC_RELAXED);
 	rte_eal_mp_wait_lcore();
 }

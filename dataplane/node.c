@@ -194,7 +194,6 @@ static int
 create_ingresses(struct dp_node *node, const struct dp_model *model, int received_ns_offset)
 {
 	const struct cfg_settings *settings = node->settings;
-	bool primary = settings->node.role == CFG_ROLE_PRIMARY;
 	node->ingresses = map_now(node, settings->client.rx_queues * sizeof(*node->ingresses));
 	if (node->ingresses == NULL)
 		return -ENOMEM;
@@ -206,9 +205,8 @@ create_ingresses(struct dp_node *node, const struct dp_model *model, int receive
 		ingress->queue = (uint16_t)i;
 		ingress->udp_port = rte_cpu_to_be_16(settings->client.udp_port);
 		ingress->address = rte_cpu_to_be_32(settings->client.address);
-		/* The service address is held by the primary. */
-		ingress->service_address =
-			primary ? rte_cpu_to_be_32(settings->client.service_address) : 0;
+		/* Held by the primary. */
+		ingress->service_configured = rte_cpu_to_be_32(settings->client.service_address);
 		ingress->verify_udp_checksum = settings->client.verify_udp_checksum == CFG_ON ||
 					       (settings->client.verify_udp_checksum == CFG_AUTO &&
 						!node->client.kernel_behind);
@@ -270,6 +268,8 @@ static int create_worker(struct dp_node *node, uint32_t index, const struct dp_m
 	if (worker->side == NULL || worker->held == NULL || shard == NULL)
 		return -ENOMEM;
 	dp_shard_init(&worker->shard, &config, shard);
+	worker->shard_memory = shard;
+	worker->shard_bytes = dp_shard_bytes(&config);
 	init_replies(node, &worker->replies, lcore_of_worker(settings, index), &shm->replies);
 	return 0;
 }

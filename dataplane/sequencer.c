@@ -30,11 +30,11 @@ uint64_t dp_sequencer_workers_passed(struct dp_sequencer *sequencer)
 	return passed;
 }
 
-/* What every consumer is past, the journal too. Before the start nothing counts. */
+/* What every consumer is past, the journal too. While the state is filled in nothing counts. */
 static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 {
-	if (unlikely(!sequencer->core.started))
-		return 0;
+	if (unlikely(dp_sequencer_fills(sequencer)))
+		return sequencer->core.passed_sequence;
 	uint64_t passed = dp_sequencer_workers_passed(sequencer);
 	if (sequencer->journal != NULL)
 		passed = sf_min64(passed, dp_journal_passed(sequencer->journal));
@@ -48,7 +48,8 @@ static bool consumers_call(struct dp_sequencer *sequencer)
 	struct rep_core *core = &sequencer->core;
 	sequencer->passed_seen = passed_sequence(sequencer);
 	if (journal != NULL && core->started) {
-		sequencer->durable_seen = dp_journal_durable(journal);
+		if (likely(!dp_sequencer_fills(sequencer)))
+			sequencer->durable_seen = dp_journal_durable(journal);
 		if (unlikely(dp_journal_failed(journal) != 0) && core->mode != REP_MODE_HALTED) {
 			rep_core_halt(core, REP_REASON_LOG_FAILED);
 			sequencer->update.mode_changed = true;
@@ -155,13 +156,17 @@ uint32_t dp_sequencer_follow(
 	return (uint32_t)(sequence - first);
 }
 
-/* Follows the appended entries (on the primary only those of a merge: its own went to the workers
- * when they were sequenced). Returns false when an entry of the peer does not fit: then nothing of
+/* Follows the appended entries but for the node's own, which went to the workers when they were
+ * sequenced (a step brings one kind or the other). Returns false when an entry of the peer does not fit: then nothing of
  * this update may be acknowledged. */
-static bool append(struct dp_sequencer *sequencer)
+static bool append(struct dp_sequencer *sequencer, uint32_t own)
 {
 	enum rep_session_fault fault;
 	const struct rep_range *range = &sequencer->update.append;
+	if (own > 0) {
+		sequencer->last_appended = range->first + own - 1;
+		return true;
+	}
 	dp_sequencer_follow(sequencer, range->first, (uint32_t)range->count, &fault);
 	if (likely(fault == REP_SESSION_OK))
 		return true;
@@ -174,10 +179,16 @@ static void publish(struct dp_sequencer *sequencer)
 {
 	struct dp_commit *commit = sequencer->commit;
 	const struct rep_update *update = &sequencer->update;
+	uint64_t primary = sequencer->core.primary;
+	uint64_t sync = rep_core_wants_sync(&sequencer->core);
+	if (unlikely(commit->primary != primary))
+		dp_shm_store(&commit->primary, primary);
+	if (unlikely(commit->sync != sync))
+		dp_shm_store(&commit->sync, sync);
 	if (unlikely(commit->epoch != sequencer->core.epoch))
 		dp_shm_store(&commit->epoch, sequencer->core.epoch);
 	/* Release: the journal that sees it sees the entries in the arena. */
-	if (commit->appended != sequencer->last_appended && likely(sequencer->core.started))
+	if (commit->appended != sequencer->last_appended && likely(!dp_sequencer_fills(sequencer)))
 		__atomic_store_n(&commit->appended, sequencer->last_appended, __ATOMIC_RELEASE);
 	/* Release: a worker that sees the numbers sees everything that led to them. */
 	if (commit->committed != update->committed)
@@ -235,31 +246,31 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 		.passed_sequence = sequencer->passed_seen,
 		.durable = sequencer->durable_seen,
 	};
+	struct rep_core *core = &sequencer->core;
 	struct rep_update *update = &sequencer->update;
-	rep_core_step(&sequencer->core, &event, update);
+	if (unlikely(sequencer->roles.told))
+		dp_roles_event(sequencer, &event);
+	rep_core_step(core, &event, update);
 	sequencer->deadline_ns = 0;
-	if (sequencer->core.config.role == REP_PRIMARY) {
-		/* The wire first: everything else overlaps the round trip. */
+	if (unlikely(update->drop_answers))
+		dp_roles_drop_answers(sequencer);
+	/* The wire first: everything else overlaps the round trip. */
+	bool first = core->primary;
+	if (first)
 		dp_sequencer_send(sequencer);
-		if (submitted > 0)
-			record_sent(sequencer, submitted);
-		if (unlikely(update->store_count > 0)) {
-			/* A merge: nothing was submitted, and this came from the standby. */
-			dp_sequencer_store(sequencer);
-			append(sequencer);
-		}
-		/* During a replay the entries come from elsewhere (fill.c). */
-		if (likely(sequencer->core.started))
-			sequencer->last_appended = sequencer->core.last_sequence;
-		publish(sequencer);
-		record_acknowledged(sequencer);
-	} else {
+	if (submitted > 0)
+		record_sent(sequencer, submitted);
+	if (update->store_count > 0)
 		dp_sequencer_store(sequencer);
-		if (append(sequencer)) {
-			publish(sequencer);
+	if (append(sequencer, submitted)) {
+		publish(sequencer);
+		if (!first)
 			dp_sequencer_send(sequencer);
-		}
+		if (unlikely(sequencer->roles.told))
+			dp_roles_carry_out(sequencer);
 	}
+	if (first)
+		record_acknowledged(sequencer);
 	dp_sequencer_push_flush(sequencer);
 	sequencer->reads_waiting = false;
 }
@@ -272,11 +283,35 @@ static bool core_is_due(struct dp_sequencer *sequencer)
 	return sequencer->now_ns >= sequencer->deadline_ns;
 }
 
-static void leave(struct dp_sequencer *sequencer)
+/* Does somebody count on this node, or does its disk lack something? */
+static bool must_stay(const struct rep_core *core)
 {
-	rep_core_leave(&sequencer->core, &sequencer->update);
+	return core->mode == REP_MODE_STANDBY || core->mode == REP_MODE_PAIRED ||
+	       core->mode == REP_MODE_BLOCKED || core->mode == REP_MODE_CANDIDATE ||
+	       core->durable < core->last_sequence;
+}
+
+/* In good order: the role is handed over, or the node taken out of the in-sync set, before it says
+ * GOODBYE (P13, P14). Main decides how long that may take. */
+static void leave(struct dp_sequencer *sequencer, uint32_t how)
+{
+	struct rep_core *core = &sequencer->core;
+	if (sequencer->roles.told && core->started && how == DP_STOP_IN_ORDER) {
+		if (!sequencer->leaving) {
+			sequencer->leaving = sequencer->roles.operated = true;
+			sequencer->roles.operation.operation = REP_OPERATION_LEAVE;
+			sequencer->deadline_ns = sequencer->now_ns;
+			return;
+		}
+		if (must_stay(core))
+			return;
+	}
+	rep_core_leave(core, &sequencer->update);
 	dp_sequencer_send(sequencer);
-	sequencer->left = true;
+	if (sequencer->roles.told)
+		dp_roles_carry_out(sequencer);
+	/* Release: what control is to write stands in the memory file. */
+	__atomic_store_n(&sequencer->left, true, __ATOMIC_RELEASE);
 }
 
 unsigned dp_sequencer_poll(void *agent)
@@ -291,6 +326,8 @@ unsigned dp_sequencer_poll(void *agent)
 
 	/* Before the intake: a log that has ended halts the core, and then nothing is taken. */
 	bool called = consumers_call(sequencer);
+	if (sequencer->roles.told)
+		called |= dp_roles_hear(sequencer);
 	bool status_due = sequencer->now_ns >= sequencer->status_due_ns;
 	unsigned requests = 0;
 	uint32_t submitted = 0;
@@ -320,9 +357,12 @@ unsigned dp_sequencer_poll(void *agent)
 		sequencer->update.mode_changed = false;
 	}
 	/* Relaxed: a flag by itself. */
-	if (unlikely(__atomic_load_n(sequencer->stop, __ATOMIC_RELAXED) && !sequencer->left))
-		leave(sequencer);
+	uint32_t stop = __atomic_load_n(sequencer->stop, __ATOMIC_RELAXED);
+	if (unlikely(stop != 0 && !sequencer->left))
+		leave(sequencer, stop);
 	if (unlikely(!sequencer->core.started))
 		requests += dp_fill_poll(sequencer);
+	else if (unlikely(sequencer->roles.refilling != DP_REFILL_NONE))
+		requests += dp_roles_refill(sequencer);
 	return received + requests;
 }

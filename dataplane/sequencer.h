@@ -45,6 +45,35 @@ struct dp_fill {
 	struct snap_header header; /* crc 0: no snapshot was begun */
 };
 
+enum dp_stop {
+	DP_STOP_NOT,
+	DP_STOP_IN_ORDER, /* hand over, be taken out of the pair; then GOODBYE */
+	DP_STOP_NOW,	  /* GOODBYE, and serve no more */
+};
+
+/* What is between the core and control (sequencer_roles.c). */
+enum dp_refill {
+	DP_REFILL_NONE,
+	DP_REFILL_REST,	  /* until everything is on the disk, and nobody writes there */
+	DP_REFILL_FORGET, /* until the workers have forgotten their state */
+	DP_REFILL_FILL,	  /* until control has filled the node again */
+};
+struct dp_roles {
+	bool told;	/* roles are by the pair record: control is asked and heard */
+	uint64_t heard; /* control's bell */
+	uint64_t persisted, log_first;
+	bool answered, operated; /* since the last step */
+	struct rep_answer answer;
+	struct dp_give_operation operation;
+	struct dp_give_stage stage; /* entries in use */
+	struct dp_give_piece piece; /* bytes in use */
+	uint64_t newest_snapshot;
+	uint64_t stage_number, piece_number; /* of the last question */
+	struct dp_want_record want_record;
+	struct dp_want_refill refill;
+	enum dp_refill refilling;
+};
+
 struct dp_sequencer {
 	/* Written at start. */
 	const struct cfg_settings *settings;
@@ -62,7 +91,7 @@ struct dp_sequencer {
 	int received_ns_offset;
 	uint64_t unix_minus_monotonic_ns;
 	uint8_t hint[6];      /* the peer's address for NOT_PRIMARY, as in the protocol */
-	const uint32_t *stop; /* nonzero: say GOODBYE and serve no more */
+	const uint32_t *stop; /* enum dp_stop */
 
 	/* Own state. */
 	struct rep_core core;
@@ -75,13 +104,16 @@ struct dp_sequencer {
 	struct rte_ether_addr peer_mac;
 	bool peer_mac_known;
 	bool reads_waiting; /* a read came with this poll */
-	bool left;
+	bool leaving;
+	bool left; /* read by the main thread */
 	uint32_t first_inbox; /* of the next poll */
 	uint64_t now_ns;
 	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
 	uint64_t last_appended;		   /* entries up to here are the workers' */
 	uint64_t status_due_ns;
-	struct dp_fill fill;	    /* until the core is started */
+	struct dp_fill fill; /* until the core is started, and again in a refill */
+	struct dp_roles roles;
+	uint64_t generation;	    /* commit.h */
 	struct dp_journal *journal; /* NULL: log.enabled = off */
 	uint64_t passed_seen;	    /* by every consumer, as this poll found it */
 	uint64_t durable_seen;
@@ -126,8 +158,26 @@ void dp_sequencer_store(struct dp_sequencer *sequencer);
 /* Encodes and sends all frames of the update. */
 void dp_sequencer_send(struct dp_sequencer *sequencer);
 
+/* --- sequencer_roles.c --- */
+/* Takes what control gave; true when the core is to hear of it in a step. */
+bool dp_roles_hear(struct dp_sequencer *sequencer);
+void dp_roles_event(struct dp_sequencer *sequencer, struct rep_event *event);
+/* What the update wants of control. */
+void dp_roles_carry_out(struct dp_sequencer *sequencer);
+/* Before anything of the update is published. */
+void dp_roles_drop_answers(struct dp_sequencer *sequencer);
+bool dp_roles_can_keep(const struct dp_sequencer *sequencer);
+/* Goes on with a refill; returns the work done. */
+unsigned dp_roles_refill(struct dp_sequencer *sequencer);
+
+/* Is the state being filled in, at the start or again? */
+static inline bool dp_sequencer_fills(const struct dp_sequencer *sequencer)
+{
+	return !sequencer->core.started || sequencer->roles.refilling != DP_REFILL_NONE;
+}
+
 /* --- fill.c --- */
-/* While the core is not started: takes what control fills in; returns the work done. */
+/* While the core is not started, or refilled: takes what control fills in; returns the work done. */
 unsigned dp_fill_poll(struct dp_sequencer *sequencer);
 
 /* --- sequencer.c --- */

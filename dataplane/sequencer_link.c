@@ -77,6 +77,10 @@ dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uin
 			frame
 		);
 		if (likely(fault == REP_FRAME_OK)) {
+			if (unlikely(frame->header->type == REP_FRAME_SNAPSHOT && !dp_roles_can_keep(sequencer))) {
+				sequencer->counters->drop_keep_full++; /* asked for again */
+				continue;
+			}
 			if (unlikely(
 				    frame->header->type == REP_FRAME_HELLO &&
 				    !sequencer->peer_mac_known &&
@@ -166,6 +170,15 @@ static void put(struct out *out, struct rte_mbuf *mbuf, const struct rep_header 
 		flush(out);
 }
 
+/* Of those that control has fetched from the log: control is not trusted with lengths. */
+static const struct rep_entry *lent_entry(const struct dp_sequencer *sequencer, uint64_t sequence)
+{
+	const struct dp_give_stage *stage = &sequencer->roles.stage;
+	const uint8_t *base = dp_shm_staged(sequencer->shm, stage->number);
+	return (const struct rep_entry *)(base + (sequence - stage->range.first) *
+							 sequencer->shm->stage_stride_bytes);
+}
+
 /* Entries of the range from *sequence on, as many as a frame holds. */
 static bool send_data_frame(struct out *out, const struct rep_send *send, uint64_t *sequence)
 {
@@ -180,7 +193,9 @@ static bool send_data_frame(struct out *out, const struct rep_send *send, uint64
 	uint32_t used = 0, count = 0, crc = SF_CRC32C_INIT;
 	while (*sequence < end) {
 		const struct rep_entry *entry =
-			rep_arena_entry(&sequencer->intake.arena, *sequence);
+			unlikely(send->staged)
+				? lent_entry(sequencer, *sequence)
+				: rep_arena_entry(&sequencer->intake.arena, *sequence);
 		uint32_t bytes = rep_entry_bytes(entry->payload_bytes);
 		if (used + bytes > room)
 			break;
@@ -191,8 +206,14 @@ static bool send_data_frame(struct out *out, const struct rep_send *send, uint64
 		count++;
 		(*sequence)++;
 	}
-	/* Any one entry fits (node.c), so each frame takes the range further. */
-	CHECK(count > 0);
+	/* Any one entry fits (node.c), so each frame takes the range further; but what control lends
+	 * may be anything. */
+	CHECK(count > 0 || send->staged);
+	if (unlikely(count == 0)) {
+		sequencer->counters->bad_lent_entry++;
+		rte_pktmbuf_free(mbuf);
+		return false;
+	}
 	rep_core_header(&sequencer->core, send, sequencer->now_ns, header);
 	rep_frame_seal_data(header, count, used, crc);
 	put(out, mbuf, header);
@@ -207,11 +228,53 @@ static void send_data(struct out *out, const struct rep_send *send)
 			return; /* no mbuf: the rest counts as lost */
 }
 
+static void
+put_control(struct out *out, struct rte_mbuf *mbuf, const struct rep_send *send, uint32_t body_bytes)
+{
+	struct dp_sequencer *sequencer = out->sequencer;
+	struct rep_header *header = rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
+	rep_core_header(&sequencer->core, send, sequencer->now_ns, header);
+	rep_frame_seal(header, header + 1, body_bytes);
+	put(out, mbuf, header);
+}
+
+/* Bytes of a snapshot that control has fetched. */
+static void send_pieces(struct out *out, const struct rep_send *send)
+{
+	struct dp_sequencer *sequencer = out->sequencer;
+	const struct dp_give_piece *lent = &sequencer->roles.piece;
+	const uint8_t *data = dp_shm_piece(sequencer->shm, lent->number);
+	uint64_t offset = send->range.first, end = offset + send->range.count;
+	uint32_t most = sequencer->port->mtu_bytes - REP_FRAME_HEADER_BYTES -
+			(uint32_t)sizeof(struct rep_piece);
+	CHECK(offset >= lent->range.first && end <= lent->range.first + lent->range.count);
+	while (offset < end) {
+		struct rte_mbuf *mbuf = new_frame(out);
+		if (mbuf == NULL)
+			return; /* as if lost */
+		uint32_t bytes = (uint32_t)sf_min64(most, end - offset);
+		uint8_t *body = rte_pktmbuf_mtod_offset(
+			mbuf, uint8_t *, ETHER_BYTES + REP_FRAME_HEADER_BYTES
+		);
+		struct rep_piece piece = {
+			.sequence = lent->sequence,
+			.total = lent->total,
+			.offset = offset,
+		};
+		memcpy(body, &piece, sizeof(piece));
+		memcpy(body + sizeof(piece), data + (offset - lent->range.first), bytes);
+		put_control(out, mbuf, send, (uint32_t)sizeof(piece) + bytes);
+		offset += bytes;
+	}
+}
+
 static void send_control(struct out *out, const struct rep_send *send)
 {
 	struct dp_sequencer *sequencer = out->sequencer;
 	struct rep_hello hello;
 	struct rep_nak nak;
+	struct rep_change change;
+	struct rep_fetch fetch;
 	const void *body = NULL;
 	uint32_t body_bytes = 0;
 	struct rte_mbuf *mbuf = new_frame(out);
@@ -228,13 +291,20 @@ static void send_control(struct out *out, const struct rep_send *send)
 		};
 		body = &nak;
 		body_bytes = sizeof(nak);
+	} else if (send->type == REP_FRAME_ADMIT || send->type == REP_FRAME_SWITCHOVER) {
+		rep_core_change(&sequencer->core, &change);
+		body = &change;
+		body_bytes = sizeof(change);
+	} else if (send->type == REP_FRAME_FETCH) {
+		rep_core_fetch(&sequencer->core, &fetch);
+		body = &fetch;
+		body_bytes = sizeof(fetch);
 	}
-	struct rep_header *header = rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
 	if (body_bytes > 0)
-		memcpy(header + 1, body, body_bytes);
-	rep_core_header(&sequencer->core, send, sequencer->now_ns, header);
-	rep_frame_seal(header, header + 1, body_bytes);
-	put(out, mbuf, header);
+		memcpy(rte_pktmbuf_mtod_offset(mbuf, uint8_t *, ETHER_BYTES + REP_FRAME_HEADER_BYTES),
+		       body,
+		       body_bytes);
+	put_control(out, mbuf, send, body_bytes);
 }
 
 void dp_sequencer_send(struct dp_sequencer *sequencer)
@@ -248,6 +318,8 @@ void dp_sequencer_send(struct dp_sequencer *sequencer)
 	for (uint32_t i = 0; i < update->send_count; i++) {
 		if (update->send[i].type == REP_FRAME_DATA)
 			send_data(&out, &update->send[i]);
+		else if (update->send[i].type == REP_FRAME_SNAPSHOT)
+			send_pieces(&out, &update->send[i]);
 		else
 			send_control(&out, &update->send[i]);
 	}

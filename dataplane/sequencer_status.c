@@ -14,11 +14,11 @@ static void publish_status(struct dp_sequencer *sequencer)
 	/* Readers compare with CLOCK_MONOTONIC, from which the cycle counter may drift. */
 	uint64_t monotonic_ns = dp_clock_monotonic_ns();
 	uint64_t heard_age_ns = sequencer->now_ns - core->heard_ns;
-	bool primary = core->config.role == REP_PRIMARY;
+	bool primary = core->primary;
 
 	if (sequencer->update.mode_changed)
 		dp_shm_store(&status->last_change_unix_ns, dp_clock_unix_ns());
-	dp_shm_store(&status->role, core->config.role);
+	dp_shm_store(&status->role, primary ? REP_PRIMARY : REP_STANDBY);
 	dp_shm_store(&status->mode, core->mode);
 	dp_shm_store(&status->reason, core->reason);
 	dp_shm_store(&status->epoch, core->epoch);
@@ -36,6 +36,16 @@ static void publish_status(struct dp_sequencer *sequencer)
 	dp_shm_store(&status->peer_durable, core->peer_durable);
 	dp_shm_store(&status->peer_committed, primary ? 0 : core->committed);
 	dp_shm_store(&status->rtt_ns, core->rtt_ns);
+	dp_shm_store(&status->told, sequencer->roles.told);
+	dp_shm_store(&status->pair_epoch, core->pair.epoch);
+	dp_shm_store(&status->pair_primary, core->pair.primary);
+	dp_shm_store(&status->pair_in_sync, core->pair.in_sync);
+	dp_shm_store(&status->pair_holder, core->pair.holder);
+	dp_shm_store(&status->record_epoch, core->record.epoch);
+	dp_shm_store(&status->record_mode, core->record.mode);
+	dp_shm_store(&status->amnesiac, core->record.amnesiac);
+	dp_shm_store(&status->peer_mode, core->peer.mode);
+	dp_shm_store(&status->arbiter_back, core->arbiter_back);
 	dp_shm_store(&status->heartbeat_ns, monotonic_ns);
 }
 
@@ -60,6 +70,14 @@ static void publish_core_counters(struct dp_sequencer *sequencer)
 	counters->core_dropped_wrong_role = stats->dropped_wrong_role;
 	counters->core_own_gaps = stats->own_gaps;
 	counters->core_times_blocked = stats->times_blocked;
+	counters->core_dropped_no_stream = stats->dropped_no_stream;
+	counters->core_entries_merged = stats->entries_merged;
+	counters->core_snapshot_bytes = stats->snapshot_bytes;
+	counters->core_pieces_out_of_order = stats->pieces_out_of_order;
+	counters->core_step_downs = stats->step_downs;
+	counters->core_refills = stats->refills;
+	counters->core_entries_cut = stats->entries_cut;
+	counters->core_entries_forked = stats->entries_forked;
 }
 
 /* --- Control's rings --- */

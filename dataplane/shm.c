@@ -2,6 +2,7 @@
 #include "dataplane/shm.h"
 
 #include "config/bytes.h"
+#include "replication/intake.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +76,15 @@ static void lay_out(struct dp_shm *shm, const struct cfg_settings *settings, uin
 	shm->fill_at = at;
 	shm->fill_bytes = settings->log.enabled == CFG_ON ? DP_SHM_FILL_BYTES : 0;
 	at += shm->fill_bytes;
+	/* Only a node with a log has anything to lend. */
+	uint64_t has_log = settings->log.enabled == CFG_ON;
+	shm->stage_stride_bytes = rep_arena_stride(settings->limits.max_payload_bytes);
+	shm->stage_at = at;
+	at += has_log * 2 * DP_SHM_STAGE_ENTRIES * shm->stage_stride_bytes;
+	shm->piece_at = at;
+	at += has_log * 2 * DP_SHM_PIECE_BYTES;
+	shm->keep_at = at;
+	at += has_log * DP_SHM_KEEP_BYTES;
 	shm->total_bytes = at;
 }
 
@@ -269,7 +279,13 @@ static const char *fault_of(const struct dp_shm *shm, uint64_t file_bytes)
 			shm, shm->histograms_at, DP_STAGES + shm->workers, shm->histogram_bytes
 		) &&
 		part_fits(shm, shm->fill_at, 1, shm->fill_bytes) &&
-		(shm->fill_bytes == 0 || shm->fill_bytes == DP_SHM_FILL_BYTES) &&
+		(shm->fill_bytes == 0 ||
+		 (shm->fill_bytes == DP_SHM_FILL_BYTES &&
+		  part_fits(
+			  shm, shm->stage_at, 2 * DP_SHM_STAGE_ENTRIES, shm->stage_stride_bytes
+		  ) &&
+		  part_fits(shm, shm->piece_at, 2, DP_SHM_PIECE_BYTES) &&
+		  part_fits(shm, shm->keep_at, 1, DP_SHM_KEEP_BYTES))) &&
 		shm->histogram_bytes == histogram_bytes();
 	return fits && names_end(shm) ? NULL : "damaged";
 }

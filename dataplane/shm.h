@@ -13,6 +13,7 @@
 
 #include "config/histogram.h"
 #include "config/settings.h"
+#include "dataplane/box.h"
 #include "dataplane/counters.h"
 #include "recovery/log_format.h"
 #include "recovery/snapshot.h"
@@ -23,12 +24,15 @@
 #include <stdint.h>
 
 #define DP_SHM_MAGIC 0x5453464e41545331ull
-#define DP_SHM_VERSION 3
+#define DP_SHM_VERSION 4
 #define DP_SHM_REFUSAL_BYTES 1024
 #define DP_SHM_MAX_MARKS 8 /* digests remembered per worker */
 #define DP_SHM_RING_SLOTS 1024
 #define DP_SHM_MESSAGE_BYTES 64
 #define DP_SHM_FILL_BYTES (8ull << 20)
+#define DP_SHM_STAGE_ENTRIES 1024	 /* of the log, lent to a learner at once */
+#define DP_SHM_PIECE_BYTES (64ull << 10) /* of a snapshot, lent at once, or asked for */
+#define DP_SHM_KEEP_BYTES (1ull << 20)	 /* of a snapshot that comes in: power of two */
 
 /* What a node's latency is made of, each a histogram in ns. The first three have the sequencer as
  * writer, the last the worker. */
@@ -68,6 +72,11 @@ struct dp_shm_status {
 	uint64_t peer_committed;
 	uint64_t last_change_unix_ns; /* of mode or reason */
 	uint64_t rtt_ns;
+	uint64_t told; /* roles are by the pair record, which is: */
+	uint64_t pair_epoch, pair_primary, pair_in_sync, pair_holder;
+	uint64_t record_epoch, record_mode, amnesiac;
+	uint64_t peer_mode;
+	uint64_t arbiter_back;
 } __attribute__((aligned(64)));
 
 /* A digest mark: the sum of one writer at one sequence. Written by dp_shm_marks_add only: the place
@@ -140,6 +149,8 @@ struct dp_fill_end {
 	struct rep_history history;
 	struct log_position position; /* the journal's: the first block of a new segment */
 	uint64_t durable;
+	uint64_t refill;	  /* number of the refill that this is; 0: the node's start */
+	struct rep_record record; /* at the start: made ready for this life, and durable */
 };
 struct dp_shm_fill {
 	uint64_t head __attribute__((aligned(64))); /* writer: control */
@@ -167,6 +178,74 @@ struct dp_shm_checkpoint {
 	uint64_t audit_fault; /* sequence at which they were not; 0: never */
 	uint64_t damage; /* the log was not as it should be behind this sequence, + 1; 0: never */
 } __attribute__((aligned(64)));
+
+/* The role machine's servant is control: it writes the role record, asks the arbiter, reads and cuts
+ * the log. What the core wants of it stands here until it is done: a control that was killed in
+ * between finds it again. Each want has a number of its own, and is answered once under it.
+ *
+ * Writer: the sequencer. bell is a futex: raised and rung after every change. */
+struct dp_want_record {
+	struct rep_record record; /* its write number is the want's */
+	uint64_t settle;	  /* in both copies before it counts */
+	uint64_t lineage_count;
+	struct rep_lineage lineage[REP_MAX_LINEAGE];
+};
+struct dp_want_refill {
+	uint64_t number, keep;
+	uint64_t snapshot; /* the one that was kept becomes the state */
+};
+struct dp_want_stage {
+	uint64_t number, first;
+};
+struct dp_want_piece {
+	uint64_t number;
+	uint64_t sequence, offset; /* of the newest snapshot */
+};
+struct dp_shm_wants {
+	uint32_t bell __attribute__((aligned(64)));
+	uint32_t reserved;
+	uint64_t kept;	       /* bytes of the keep ring that are written */
+	uint64_t staged_taken; /* number of the newest lent entries that are in use */
+	uint64_t piece_taken;
+	DP_BOX(struct dp_want_record) record;
+	DP_BOX(struct rep_ask) ask;
+	DP_BOX(struct dp_want_refill) refill;
+	DP_BOX(struct dp_want_stage) stage;
+	DP_BOX(struct dp_want_piece) piece;
+};
+
+/* Writer: control. bell is raised after every change; the sequencer looks at the rest only then.
+ * Lent entries and bytes lie in the half number % 2 of their area: the other half may be in use
+ * until wants says that this one was taken. Entries have the arena's stride. */
+struct dp_give_operation {
+	uint64_t number;
+	uint64_t operation; /* enum rep_operation */
+};
+struct dp_give_stage {
+	uint64_t number;
+	struct rep_range range; /* count 0: they cannot be had now */
+};
+struct dp_give_piece {
+	uint64_t number;
+	uint64_t newest; /* sequence of the newest snapshot; 0: none */
+	uint64_t sequence, total;
+	struct rep_range range;
+};
+struct dp_shm_gives {
+	uint64_t bell __attribute__((aligned(64)));
+	uint64_t persisted; /* newest write number that is durable */
+	uint64_t log_first; /* oldest entry that can be lent; 0: not known */
+	uint64_t taken;	    /* bytes of the keep ring that are on the disk */
+	DP_BOX(struct rep_answer) answer;
+	DP_BOX(struct dp_give_operation) operation;
+	DP_BOX(struct dp_give_stage) stage;
+	DP_BOX(struct dp_give_piece) piece;
+};
+/* In the keep ring, aligned to 8; a piece never wraps: one of 0 bytes fills the rest. */
+struct dp_kept_piece {
+	uint64_t bytes; /* of the snapshot; they follow */
+	struct rep_piece piece;
+};
 
 /* Messages between control and dataplane: 64 bytes by value. Each carries who it is meant for, so
  * that what a restarted process left behind is recognised and dropped. */
@@ -231,6 +310,10 @@ struct dp_shm {
 	uint64_t histograms_at; /* sequencer's DP_STAGES, then one ANSWERED per worker */
 	uint64_t fill_at;	/* the ring of bytes; fill_bytes is 0 without a log */
 	uint64_t fill_bytes;
+	uint64_t stage_at; /* two halves of DP_SHM_STAGE_ENTRIES at stage_stride_bytes */
+	uint64_t stage_stride_bytes;
+	uint64_t piece_at; /* two halves of DP_SHM_PIECE_BYTES */
+	uint64_t keep_at;
 	struct dp_shm_attach attach;
 	struct dp_shm_status status;
 	struct dp_sequencer_counters sequencer;
@@ -238,6 +321,8 @@ struct dp_shm {
 	struct dp_shm_marks session_marks; /* writer: the sequencer */
 	struct dp_shm_log log;
 	struct dp_shm_fill fill;
+	struct dp_shm_wants wants;
+	struct dp_shm_gives gives;
 	struct dp_shm_checkpoint checkpoint;
 	uint64_t mbufs_in_use
 		__attribute__((aligned(64))); /* writer: main thread, each status round */
@@ -245,6 +330,17 @@ struct dp_shm {
 	uint64_t port_missed[2]; /* client, replication */
 	uint64_t link_up[2];
 };
+
+/* The places of lent entries and bytes: number says which half. */
+static inline uint8_t *dp_shm_staged(const struct dp_shm *shm, uint64_t number)
+{
+	uint64_t half = DP_SHM_STAGE_ENTRIES * shm->stage_stride_bytes;
+	return (uint8_t *)(uintptr_t)shm + shm->stage_at + (number & 1) * half;
+}
+static inline uint8_t *dp_shm_piece(const struct dp_shm *shm, uint64_t number)
+{
+	return (uint8_t *)(uintptr_t)shm + shm->piece_at + (number & 1) * DP_SHM_PIECE_BYTES;
+}
 
 struct dp_shm_ingress {
 	struct dp_ingress_counters counters;
@@ -293,6 +389,13 @@ static inline void dp_shm_marks_add(struct dp_shm_marks *marks, uint64_t sequenc
 	/* Release: whoever sees this sequence sees its sum. */
 	__atomic_store_n(&mark->sequence, sequence, __ATOMIC_RELEASE);
 	dp_shm_store(&marks->next, marks->next + 1);
+}
+
+/* The history that they belong to is not the node's any more. By their one writer. */
+static inline void dp_shm_marks_clear(struct dp_shm_marks *marks)
+{
+	for (uint32_t i = 0; i < DP_SHM_MAX_MARKS; i++)
+		dp_shm_store(&marks->marks[i].sequence, 0);
 }
 
 /* Creates <runtime_dir> and its parents; what exists is fine. 0 or a negative errno. */

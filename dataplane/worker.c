@@ -3,6 +3,10 @@
 
 #include "dataplane/clock.h"
 
+#include <sys/mman.h>
+
+#define FORGET_BYTES (16ull << 20) /* in one poll, whole pages */
+
 #ifdef DP_CANARY_RELAXED /* a deliberate bug that ThreadSanitizer must report: tests/vdev */
 #define RELEASE __ATOMIC_RELAXED
 #else
@@ -77,6 +81,47 @@ static inline void hold(struct dp_worker *worker, uint64_t element)
 {
 	worker->held[worker->held_head & worker->held_mask] = element;
 	worker->held_head++;
+}
+
+/* The node has lost its role: what waits for an answer belongs to another primary now. */
+static void reset(struct dp_worker *worker, uint64_t element)
+{
+	while (worker->held_tail != worker->held_head) {
+		uint64_t held = worker->held[worker->held_tail++ & worker->held_mask];
+		uint64_t value = held & DP_ELEMENT_VALUE;
+		if (held & DP_ELEMENT_SIDE)
+			/* Release: our last look at the side places. */
+			__atomic_store_n(&worker->side_tail, value + 1, RELEASE);
+		else
+			worker->done = value;
+		worker->shm->counters.answers_dropped++;
+	}
+	worker->generation = element & DP_ELEMENT_VALUE;
+	worker->forgetting = (element & DP_ELEMENT_FORGET) == DP_ELEMENT_FORGET;
+}
+
+/* One part of it; other agents may share the lcore. The pages go back, as none were there at the
+ * start: a shard of which little is in use is forgotten quickly. */
+static void forget(struct dp_worker *worker)
+{
+	uint64_t bytes = sf_min64(FORGET_BYTES, worker->shard_bytes - worker->forgotten_bytes);
+	uint8_t *at = (uint8_t *)worker->shard_memory + worker->forgotten_bytes;
+	if (madvise(at, bytes, MADV_DONTNEED) < 0)
+		memset(at, 0, bytes);
+	worker->forgotten_bytes += bytes;
+	if (worker->forgotten_bytes < worker->shard_bytes)
+		return;
+	struct dp_shard_config config = worker->shard.config;
+	dp_shard_init(&worker->shard, &config, worker->shard_memory);
+	worker->forgetting = false;
+	worker->forgotten_bytes = 0;
+	worker->misfit = false;
+	worker->done = 0;
+	dp_shm_marks_clear(&worker->shm->marks);
+	dp_shm_store(&worker->shm->assets, 0);
+	__atomic_store_n(&worker->done_sequence, 0, __ATOMIC_RELAXED);
+	/* Release: the sequencer sees the shard, and done_sequence, as they are now. */
+	__atomic_store_n(&worker->forgotten, worker->generation, RELEASE);
 }
 
 /* --- Answers --- */
@@ -192,6 +237,11 @@ static unsigned release(struct dp_worker *worker)
 	uint64_t now_ns = 0;
 	struct sf_histogram_run times = {0};
 
+	/* Numbers of another role than the held answers' say nothing about these; the end of the
+	 * role is in the ring. Looked at after the numbers: it is written before them. */
+	if (unlikely(dp_shm_load(&worker->commit->generation) != worker->generation))
+		return 0;
+
 	while (worker->held_tail != worker->held_head && released < RELEASE_AT_ONCE) {
 		uint64_t element = worker->held[worker->held_tail & worker->held_mask];
 		uint64_t value = element & DP_ELEMENT_VALUE;
@@ -226,6 +276,10 @@ unsigned dp_worker_poll(void *agent)
 {
 	struct dp_worker *worker = agent;
 	uint64_t elements[DP_BURST];
+	if (unlikely(worker->forgetting)) {
+		forget(worker);
+		return 1;
+	}
 	unsigned count = rte_ring_sc_dequeue_burst_elem(
 		worker->ring, elements, sizeof(elements[0]), DP_BURST, NULL
 	);
@@ -237,7 +291,9 @@ unsigned dp_worker_poll(void *agent)
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
 		if (element & DP_ELEMENT_MARK) {
-			if (element & DP_ELEMENT_SIDE)
+			if (unlikely(element & DP_ELEMENT_ANSWER))
+				reset(worker, element);
+			else if (element & DP_ELEMENT_SIDE)
 				restore(worker, value);
 			else
 				write_mark(worker, value);

@@ -27,6 +27,8 @@
 #define DP_ELEMENT_VALUE (DP_ELEMENT_ANSWER - 1)
 
 #define DP_ELEMENT_BLOCK (DP_ELEMENT_SIDE | DP_ELEMENT_MARK)
+#define DP_ELEMENT_RESET (DP_ELEMENT_MARK | DP_ELEMENT_ANSWER) /* value: the new generation */
+#define DP_ELEMENT_FORGET (DP_ELEMENT_RESET | DP_ELEMENT_SIDE) /* the same */
 
 /* Digest marks that control asked for and that may wait in a ring. */
 #define DP_ASKED_MARKS 32
@@ -76,6 +78,8 @@ struct dp_worker {
 	const uint8_t *fill;	   /* the memory file's ring of bytes */
 	struct dp_shm_worker *shm; /* counters and marks: W writes */
 	struct sf_histogram *answered;
+	void *shard_memory;
+	uint64_t shard_bytes;
 
 	/* W only. */
 	struct dp_shard shard;
@@ -83,7 +87,10 @@ struct dp_worker {
 	uint64_t *held; /* elements that wait for their commit, in ring order */
 	uint32_t held_mask;
 	uint64_t held_head, held_tail;
-	uint64_t done; /* as last published */
+	uint64_t done;	     /* as last published */
+	uint64_t generation; /* of the answers that may leave: commit.h */
+	bool forgetting;     /* the shard is being cleared, a part in each poll */
+	uint64_t forgotten_bytes;
 
 	/* W writes, S reads. */
 	uint64_t done_sequence __attribute__((aligned(64))); /* W needs no slot up to here */
@@ -91,6 +98,7 @@ struct dp_worker {
 	uint64_t marks_done; /* digest marks written */
 	uint64_t restored;   /* blocks of a snapshot that were taken */
 	bool misfit;	     /* one of them did not fit; before restored */
+	uint64_t forgotten;  /* generation in which all state was forgotten */
 
 	/* S only. */
 	uint64_t pushed_sequence __attribute__((aligned(64)));

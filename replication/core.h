@@ -307,6 +307,9 @@ struct rep_core {
 	} refill;
 	bool refill_due;
 	uint64_t refill_number; /* told in the update, and with the refill's end */
+	/* Of what has been filled in again; the node speaks of its old history until that ends. */
+	uint32_t filled_count;
+	struct rep_lineage filled[REP_MAX_LINEAGE];
 	struct {		/* a snapshot that is on its way */
 		bool active;	/* LEARNER: it replaces all that we hold */
 		bool asked;	/* primary: a piece is due, or being fetched from the disk */
@@ -471,9 +474,13 @@ void rep_lineage_add(
 void rep_core_begin_epoch(struct rep_core *core, uint32_t epoch, uint64_t first_sequence);
 static inline void rep_core_note(struct rep_core *core, uint32_t epoch, uint64_t sequence)
 {
-	if (core->lineage_count == 0 || core->lineage[core->lineage_count - 1].epoch != epoch)
+	if (core->refill.wanted || core->lineage_count == 0 ||
+	    core->lineage[core->lineage_count - 1].epoch != epoch)
 		rep_core_begin_epoch(core, epoch, sequence);
 }
+
+/* The lineage that replay and refill build; *count may be changed. */
+struct rep_lineage *rep_core_filled(struct rep_core *core, uint32_t **count);
 
 /* Sequences that a SUBMIT may take right now: 0 while not serving. */
 uint32_t rep_core_room(const struct rep_core *core);

@@ -23,7 +23,16 @@ void rep_lineage_add(
 
 void rep_core_begin_epoch(struct rep_core *core, uint32_t epoch, uint64_t first_sequence)
 {
-	rep_lineage_add(core->lineage, &core->lineage_count, epoch, first_sequence);
+	uint32_t *count;
+	struct rep_lineage *lineage = rep_core_filled(core, &count);
+	if (*count == 0 || lineage[*count - 1].epoch != epoch)
+		rep_lineage_add(lineage, count, epoch, first_sequence);
+}
+
+struct rep_lineage *rep_core_filled(struct rep_core *core, uint32_t **count)
+{
+	*count = core->refill.wanted ? &core->filled_count : &core->lineage_count;
+	return core->refill.wanted ? core->filled : core->lineage;
 }
 
 static void hold(struct rep_core *core, const struct rep_history *history, uint64_t now_ns)
@@ -66,6 +75,7 @@ void rep_core_start_with(
 )
 {
 	CHECK(!rep_core_fixed(core));
+	core->config.incarnation = record->incarnation;
 	core->record = *record;
 	core->persisted = record->write_number;
 	core->pair = record->pair;

@@ -139,6 +139,7 @@ void rep_roles_refill(struct rep_core *core, uint64_t keep, bool snapshot)
 	core->refill.snapshot = snapshot;
 	core->stream = false;
 	core->refill_number++;
+	core->filled_count = 0;
 	core->refill_due = true;
 	core->stats.refills++;
 	core->merge_end = 0;

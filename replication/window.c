@@ -191,6 +191,9 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 void rep_window_lend(struct rep_core *core, struct rep_update *update)
 {
 	uint64_t budget = REP_CHUNK_ENTRIES;
+	/* While the state is rebuilt the arena is not what it was. */
+	if (core->refill.wanted)
+		core->resend_count = 0;
 	if (core->resend_count > 0)
 		send_resends(core, update, &budget);
 }
