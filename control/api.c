@@ -207,6 +207,38 @@ static void follow_request(struct ctl_api *api, struct ctl_client *client, uint6
 	}
 }
 
+/* --- The operator's word on roles: passed on, and that is all --- */
+
+static void
+operate(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns, const char *word)
+{
+	static const struct {
+		const char *word;
+		enum rep_operation operation;
+	} words[] = {
+		{"switchover", REP_OPERATION_SWITCHOVER},
+		{"force", REP_OPERATION_FORCE},
+		{"init", REP_OPERATION_INIT},
+	};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(word, words[i].word) != 0)
+			continue;
+		if (ctl_servant_operate(api->servant, words[i].operation))
+			answer(client, now_ns, good_answer());
+		else
+			answer_error(
+				client,
+				now_ns,
+				SF_EXIT_NOT_RUNNING,
+				api->attach->state == CTL_ABSENT ? api->attach->why
+								 : "the node is starting"
+			);
+		return;
+	}
+	api->bad_requests++;
+	answer_error(client, now_ns, SF_EXIT_USAGE, "unknown operation");
+}
+
 /* --- The words of a request --- */
 
 static void take_line(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns)
@@ -216,6 +248,8 @@ static void take_line(struct ctl_api *api, struct ctl_client *client, uint64_t n
 		start(api, client, now_ns, DP_COMMAND_PING);
 	} else if (strcmp(line, "digest current") == 0) {
 		start(api, client, now_ns, DP_COMMAND_DIGEST);
+	} else if (strncmp(line, "operate ", 8) == 0) {
+		operate(api, client, now_ns, line + 8);
 	} else if (strcmp(line, "events") == 0) {
 		json_t *tree = ctl_events_json(api->events);
 		json_object_set_new(tree, "ok", json_true());

@@ -11,6 +11,7 @@
 #include "control/attach.h"
 #include "control/events.h"
 #include "control/requests.h"
+#include "control/servant.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -40,6 +41,7 @@ struct ctl_api {
 	struct ctl_attach *attach;
 	struct ctl_requests *requests;
 	struct ctl_events *events;
+	struct ctl_servant *servant;
 	struct ctl_client clients[CTL_API_CONNECTIONS];
 	uint64_t refused_connections;
 	uint64_t bad_requests;

@@ -406,7 +406,10 @@ static bool begin(struct tail *t)
 static void follow(struct tail *t)
 {
 	while (!stopping(t)) {
-		uint64_t durable = dp_shm_load(&t->shm->log.durable);
+		/* What is not committed may be cut away again: no snapshot holds it. */
+		uint64_t durable = sf_min64(
+			dp_shm_load(&t->shm->log.durable), dp_shm_load(&t->shm->status.committed)
+		);
 		bool moved = t->sound && t->copy.sequence < durable && advance(t, durable);
 		dp_shm_store(&t->facts->sequence, t->copy.sequence);
 		if (t->sound && !ctl_audit_compare(&t->audit, t->shm)) {

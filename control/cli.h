@@ -27,7 +27,8 @@ struct cli {
 	const char *config_path; /* the file in use, NULL when none was found */
 	const char *at;
 	const char *hgrm;
-	bool json, watch, all, docs;
+	const char *cluster; /* --cluster */
+	bool json, watch, all, docs, force;
 	struct cfg_settings settings;
 	struct dp_shm *shm; /* of a live node; NULL before cli_attach */
 };
@@ -63,6 +64,9 @@ int cli_digest(struct cli *cli);
 int cli_check(struct cli *cli);
 int cli_log(struct cli *cli);
 int cli_role(struct cli *cli);
+int cli_switchover(struct cli *cli);
+int cli_promote(struct cli *cli);
+int cli_init(struct cli *cli);
 int cli_config(struct cli *cli);
 int cli_doctor(struct cli *cli);
 

@@ -13,6 +13,7 @@
 #include "control/events.h"
 #include "control/replay.h"
 #include "control/requests.h"
+#include "control/servant.h"
 #include "control/text.h"
 
 #include <errno.h>
@@ -37,6 +38,8 @@ struct control {
 	struct ctl_events events;
 	struct ctl_api api;
 	struct ctl_replay replay;
+	struct ctl_servant servant;
+	uint64_t refill_seen; /* number of the newest refill that was begun */
 	struct ctl_checkpoint checkpoint;
 	enum ctl_replay_state replay_seen;
 	bool alarm_seen;
@@ -68,6 +71,18 @@ static void set_up_signals(sigset_t *while_waiting)
 
 /* --- One round --- */
 
+/* Nothing else touches the log meanwhile. */
+static void fill(struct control *c)
+{
+	struct dp_want_refill want = {0};
+	dp_box_get(&c->attach.shm->wants.refill, &want);
+	c->refill_seen = want.number;
+	ctl_checkpoint_stop(&c->checkpoint);
+	ctl_replay_start(&c->replay, &c->settings, &c->servant);
+	ctl_checkpoint_start(&c->checkpoint, &c->settings);
+	c->replay_seen = CTL_REPLAY_NONE;
+}
+
 static void note_attached(struct control *c)
 {
 	const struct dp_shm_status *status = &c->attach.shm->status;
@@ -80,10 +95,22 @@ static void note_attached(struct control *c)
 	};
 	ctl_events_add(&c->events, &event);
 	ctl_requests_rings_new(&c->requests);
-	ctl_replay_start(&c->replay, &c->settings);
-	ctl_checkpoint_start(&c->checkpoint, &c->settings);
-	c->replay_seen = CTL_REPLAY_NONE;
+	ctl_replay_stop(&c->replay); /* of the one before; it used the servant */
+	ctl_servant_start(&c->servant, &c->settings);
+	fill(c);
 	c->alarm_seen = false;
+}
+
+/* The core wants its history cut, or replaced, and its state rebuilt. */
+static void look_at_refill(struct control *c)
+{
+	struct dp_want_refill want;
+	const struct dp_shm *shm = c->attach.shm;
+	if (c->attach.state != CTL_ATTACHED || shm->wants.refill.version == 0 ||
+	    !dp_box_get(&shm->wants.refill, &want) || want.number == c->refill_seen)
+		return;
+	if (dp_shm_load(&shm->fill.state) == DP_FILL_WANTED)
+		fill(c);
 }
 
 static void note_lost(struct control *c)
@@ -165,6 +192,7 @@ static void step(struct control *c)
 		take_message(c, &message);
 	}
 	look_at_threads(c);
+	look_at_refill(c);
 	ctl_api_step(&c->api, now_ns);
 	ctl_requests_send(&c->requests, &c->attach);
 }
@@ -201,6 +229,7 @@ static int start(struct control *c)
 	c->api.attach = &c->attach;
 	c->api.requests = &c->requests;
 	c->api.events = &c->events;
+	c->api.servant = &c->servant;
 	int result = ctl_api_open(&c->api, &c->settings, error, sizeof(error));
 	if (result < 0) {
 		sf_log(SF_ERROR, "%s", error);
@@ -276,6 +305,7 @@ int main(int argc, char **argv)
 	sf_log(SF_NOTICE, "stopped");
 	ctl_checkpoint_stop(&control.checkpoint);
 	ctl_replay_stop(&control.replay);
+	ctl_servant_stop(&control.servant);
 	ctl_api_close(&control.api);
 	ctl_attach_close(&control.attach);
 	close(control.lock_fd);

@@ -4,7 +4,9 @@
 #include "config/bytes.h"
 #include "config/log.h"
 #include "control/copy.h"
+#include "control/cut.h"
 #include "control/log_store.h"
+#include "control/servant.h"
 #include "control/text.h"
 #include "dataplane/shm.h"
 
@@ -32,6 +34,8 @@ struct run {
 	uint64_t head; /* of the ring, ours */
 	uint64_t look_ns, say_ns;
 	uint32_t epoch; /* of the newest entry */
+	struct dp_want_refill refill; /* number 0: the node's start */
+	struct rep_record record;     /* at the start */
 	bool fell_back; /* there was damage in what the snapshot covers */
 };
 
@@ -331,11 +335,60 @@ static bool judge_snapshot(struct run *run)
 	return refuse(run);
 }
 
+/* The core has decided where the node's history ends. */
+static bool change_log(struct run *run)
+{
+	struct ctl_replay *replay = run->replay;
+	struct ctl_cut cut = {0};
+	int result = 0;
+	if (run->refill.number == 0)
+		return true;
+	if (run->refill.snapshot) {
+		result = ctl_servant_install(
+			replay->servant, run->refill.keep, replay->text, sizeof(replay->text)
+		);
+	} else {
+		result = ctl_log_cut(
+			&run->log, run->refill.keep, &cut, replay->text, sizeof(replay->text)
+		);
+	}
+	if (result < 0)
+		return refuse(run);
+	if (cut.entries > 0)
+		sf_log(SF_WARNING,
+		       "log: %" PRIu64 " entries behind %" PRIu64
+		       " are not the primary's; they are in %s",
+		       cut.entries,
+		       run->refill.keep,
+		       cut.folder);
+	return true;
+}
+
+/* The role record comes to life with the node. */
+static bool boot(struct run *run)
+{
+	struct ctl_replay *replay = run->replay;
+	bool used = run->log.identity_state == REC_IDENTITY_OURS;
+	if (run->refill.number != 0 || !ctl_servant_wanted(replay->settings))
+		return true;
+	return ctl_servant_boot(
+		       replay->servant,
+		       run->shm->incarnation,
+		       used,
+		       &run->record,
+		       replay->text,
+		       sizeof(replay->text)
+	       ) == 0 ||
+	       refuse(run);
+}
+
 static bool plan(struct run *run)
 {
 	struct ctl_replay *replay = run->replay;
 	char warning[1024];
 	ctl_log_init(&run->log, replay->settings, &disk_real);
+	if (!change_log(run))
+		return false;
 	if (ctl_log_look(&run->log, false, replay->text, sizeof(replay->text)) < 0)
 		return refuse(run);
 	ctl_log_plan(&run->log, &run->plan, &run->snapshot, warning, sizeof(warning));
@@ -379,6 +432,8 @@ static bool put_end(struct run *run)
 		.history = {.last_sequence = run->plan.last_sequence, .epoch = run->epoch},
 		.position = run->plan.position,
 		.durable = run->plan.last_sequence,
+		.refill = run->refill.number,
+		.record = run->record,
 	};
 	return put(run, DP_FILL_END, &end, sizeof(end));
 }
@@ -405,8 +460,12 @@ static void fill(struct run *run)
 	struct timespec pause = {.tv_nsec = 1000000};
 	run->head = dp_shm_load(&run->shm->fill.head);
 	dp_shm_store(&run->shm->fill.refused, 0);
+	/* Never written before the first refill of this dataplane. */
+	if (run->shm->wants.refill.version != 0 &&
+	    !dp_box_get(&run->shm->wants.refill, &run->refill))
+		return;
 	if (!plan(run) || !put(run, DP_FILL_BEGIN, NULL, 0) || !stream_snapshot(run) ||
-	    !stream(run) || !carry_out(run) || !put_end(run))
+	    !stream(run) || !carry_out(run) || !boot(run) || !put_end(run))
 		return;
 	while (dp_shm_load(&run->shm->fill.state) != DP_FILL_DONE) {
 		if (!goes_on(run))
@@ -462,7 +521,9 @@ static void *run_replay(void *argument)
 	return NULL;
 }
 
-void ctl_replay_start(struct ctl_replay *replay, const struct cfg_settings *settings)
+void ctl_replay_start(
+	struct ctl_replay *replay, const struct cfg_settings *settings, struct ctl_servant *servant
+)
 {
 	sigset_t all, before;
 	ctl_replay_stop(replay);
@@ -470,6 +531,7 @@ void ctl_replay_start(struct ctl_replay *replay, const struct cfg_settings *sett
 		return;
 	*replay = (struct ctl_replay){
 		.settings = settings,
+		.servant = servant,
 		.state = CTL_REPLAY_RUNNING,
 		.started_ns = ctl_monotonic_ns(),
 	};

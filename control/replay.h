@@ -3,7 +3,7 @@
  * Replay, control's half (dataplane/fill.c is the other): a thread that looks at the node's log,
  * makes the plan, streams the entries into the dataplane's memory through the ring of the memory
  * file, verifying each group in the very place that the dataplane reads it from, and then cuts a
- * torn tail. Control's main thread goes on serving meanwhile. Killed at any moment, nothing but the
+ * torn tail. In a refill the log is cut first, or replaced by a snapshot. Control's main thread goes on serving meanwhile. Killed at any moment, nothing but the
  * cut has changed on disk, and the next control begins again.
  *
  * Owner: control's main thread; progress is read by it at any time.
@@ -24,8 +24,11 @@ enum ctl_replay_state {
 	CTL_REPLAY_ENDED,   /* dataplane or control went away meanwhile */
 };
 
+struct ctl_servant;
+
 struct ctl_replay {
 	const struct cfg_settings *settings;
+	struct ctl_servant *servant; /* boots the node, and installs a snapshot that came in */
 	pthread_t thread;
 	bool running; /* the thread is to be joined */
 	uint64_t stop;
@@ -35,7 +38,10 @@ struct ctl_replay {
 	char text[1024];
 };
 
-/* Starts when the attached dataplane waits to be filled; does nothing otherwise. */
-void ctl_replay_start(struct ctl_replay *replay, const struct cfg_settings *settings);
+/* Starts when the attached dataplane waits to be filled, at its start or again; does nothing
+ * otherwise. The servant runs. */
+void ctl_replay_start(
+	struct ctl_replay *replay, const struct cfg_settings *settings, struct ctl_servant *servant
+);
 void ctl_replay_stop(struct ctl_replay *replay);
 enum ctl_replay_state ctl_replay_look(const struct ctl_replay *replay);

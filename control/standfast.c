@@ -15,7 +15,9 @@ enum option_bit {
 	OPT_ALL = 4,
 	OPT_DOCS = 8,
 	OPT_AT = 16,
-	OPT_HGRM = 32
+	OPT_HGRM = 32,
+	OPT_FORCE = 64,
+	OPT_CLUSTER = 256 /* not a letter of getopt's */
 };
 
 static const struct {
@@ -64,6 +66,24 @@ static const struct {
 	 OPT_JSON,
 	 1,
 	 cli_role},
+	{"switchover",
+	 "switchover [--json]",
+	 "hands the primary's role to its standby: nothing is lost, and no outcome unknown",
+	 OPT_JSON,
+	 0,
+	 cli_switchover},
+	{"promote",
+	 "promote --force --cluster ID [--json]",
+	 "makes this node primary whatever the other one may hold; says what may be lost",
+	 OPT_JSON | OPT_FORCE | OPT_CLUSTER,
+	 0,
+	 cli_promote},
+	{"init",
+	 "init [--json]",
+	 "founds a pair of two blank nodes, with this one as its first primary",
+	 OPT_JSON,
+	 0,
+	 cli_init},
 	{"check", "check -c FILE", "all errors of a configuration file", OPT_JSON, 0, cli_check},
 	{"config",
 	 "config dump [--docs]",
@@ -132,6 +152,8 @@ static struct words parse(int argc, char **argv, struct cli *cli)
 		{"docs", no_argument, NULL, OPT_DOCS},
 		{"at", required_argument, NULL, OPT_AT},
 		{"hgrm", required_argument, NULL, OPT_HGRM},
+		{"force", no_argument, NULL, OPT_FORCE},
+		{"cluster", required_argument, NULL, OPT_CLUSTER},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
@@ -153,12 +175,15 @@ static struct words parse(int argc, char **argv, struct cli *cli)
 				cli->at = optarg;
 			if (option == OPT_HGRM)
 				cli->hgrm = optarg;
+			if (option == OPT_CLUSTER)
+				cli->cluster = optarg;
 		}
 	}
 	cli->json = words.options & OPT_JSON;
 	cli->watch = words.options & OPT_WATCH;
 	cli->all = words.options & OPT_ALL;
 	cli->docs = words.options & OPT_DOCS;
+	cli->force = words.options & OPT_FORCE;
 	return words;
 }
 

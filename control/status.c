@@ -30,7 +30,8 @@ static json_t *peer_build(const struct dp_shm *shm, uint64_t mode, uint64_t now_
 	const struct dp_shm_status *status = &shm->status;
 	uint64_t heard_ns = dp_shm_load(&status->peer_heard_ns);
 	bool heard = heard_ns != 0;
-	bool primary = mode == REP_MODE_PAIRED || mode == REP_MODE_BLOCKED;
+	bool primary = strcmp(ctl_role_name(mode), "primary") == 0;
+	bool told = dp_shm_load(&status->told) != 0;
 	bool conflict = dp_shm_load(&status->reason) == REP_REASON_ROLE_CONFLICT;
 	bool peer_primary = (dp_shm_load(&status->role) == REP_PRIMARY) == conflict;
 	json_t *peer = json_object();
@@ -48,7 +49,9 @@ static json_t *peer_build(const struct dp_shm *shm, uint64_t mode, uint64_t now_
 	json_object_set_new(
 		peer,
 		"role",
-		heard ? json_string(peer_primary ? "primary" : "standby") : json_null()
+		!heard ? json_null()
+		: told ? json_string(ctl_role_name(dp_shm_load(&status->peer_mode)))
+		       : json_string(peer_primary ? "primary" : "standby")
 	);
 	return peer;
 }
@@ -67,14 +70,86 @@ static json_t *change_build(const struct dp_shm_status *status)
 	return change;
 }
 
-/* The pair record of this version is what the configuration says, and never changes. */
+/* By the pair record as this node knows it; without one both are, as configured. */
 static json_t *in_sync_build(const struct dp_shm *shm)
 {
-	bool primary = dp_shm_load(&shm->status.role) == REP_PRIMARY;
+	const struct dp_shm_status *status = &shm->status;
+	bool told = dp_shm_load(&status->told) != 0;
+	bool first = told ? dp_shm_load(&status->pair_primary) == shm->node_id
+			  : dp_shm_load(&status->role) == REP_PRIMARY;
+	uint64_t set = told ? dp_shm_load(&status->pair_in_sync) : 3;
 	json_t *list = json_array();
-	json_array_append_new(list, json_string(primary ? shm->node : shm->peer));
-	json_array_append_new(list, json_string(primary ? shm->peer : shm->node));
+	for (int i = 0; i < 2; i++) {
+		bool own = first == (i == 0); /* the primary comes first */
+		uint32_t id = own ? shm->node_id : !shm->node_id;
+		if (set >> id & 1)
+			json_array_append_new(list, json_string(own ? shm->node : shm->peer));
+	}
 	return list;
+}
+
+static json_t *arbiter_build(const struct dp_shm *shm)
+{
+	static const char *const kinds[] = {"none", "file", "etcd"};
+	const struct dp_shm_servant *servant = &shm->servant;
+	uint64_t kind = dp_shm_load(&servant->arbiter_kind);
+	struct {
+		char text[DP_SHM_WHY_BYTES];
+	} why;
+	json_t *tree = json_object();
+	bool none = kind == CFG_ARBITER_NONE || kind >= 3;
+	bool asked = dp_shm_load(&servant->arbiter_asked) != 0;
+	bool good = dp_shm_load(&servant->arbiter_unknown) == 0;
+	cli_set_text(tree, "kind", none ? "none" : kinds[kind]);
+	json_object_set_new(
+		tree, "reachable", none || !asked ? json_null() : json_boolean(good)
+	);
+	if (none)
+		return tree;
+	if (!good && dp_box_get(&servant->arbiter_why, &why)) {
+		why.text[sizeof(why.text) - 1] = 0;
+		cli_set_text(tree, "why", why.text);
+	}
+	json_object_set_new(
+		tree, "went_back", json_boolean(dp_shm_load(&shm->status.arbiter_back) != 0)
+	);
+	return tree;
+}
+
+/* What the roles are by; null without a log: then they are as configured. */
+static json_t *pair_build(const struct dp_shm *shm)
+{
+	const struct dp_shm_status *status = &shm->status;
+	uint64_t holder = dp_shm_load(&status->pair_holder);
+	if (dp_shm_load(&status->told) == 0)
+		return json_null();
+	json_t *tree = json_object();
+	cli_set(tree, "epoch", dp_shm_load(&status->pair_epoch));
+	cli_set_text(
+		tree,
+		"primary",
+		dp_shm_load(&status->pair_epoch) == 0			? "none"
+		: dp_shm_load(&status->pair_primary) == shm->node_id ? shm->node
+								     : shm->peer
+	);
+	cli_set_text(
+		tree,
+		"holder",
+		holder == REP_HOLDER_ARBITER ? "arbiter"
+		: holder == shm->node_id     ? shm->node
+					     : shm->peer
+	);
+	json_object_set_new(
+		tree, "lost_memory", json_boolean(dp_shm_load(&status->amnesiac) != 0)
+	);
+	json_object_set_new(
+		tree,
+		"record_error",
+		dp_shm_load(&shm->servant.record_error) == 0
+			? json_null()
+			: json_string(strerror((int)dp_shm_load(&shm->servant.record_error)))
+	);
+	return tree;
 }
 
 static const char *ack_name(uint8_t ack)
@@ -120,7 +195,7 @@ static json_t *status_build(const struct dp_shm *shm)
 	uint64_t mode = dp_shm_load(&status->mode);
 	uint64_t now_ns = ctl_monotonic_ns();
 	uint64_t beat_ns = dp_shm_load(&status->heartbeat_ns);
-	json_t *tree = json_object(), *arbiter = json_object();
+	json_t *tree = json_object();
 
 	cli_set_text(tree, "node", shm->node);
 	cli_set_text(tree, "cluster", shm->cluster);
@@ -136,9 +211,8 @@ static json_t *status_build(const struct dp_shm *shm)
 	cli_set(tree, "durable", dp_shm_load(&status->durable));
 	json_object_set_new(tree, "in_sync", in_sync_build(shm));
 	json_object_set_new(tree, "peer", peer_build(shm, mode, now_ns));
-	cli_set_text(arbiter, "kind", "none");
-	json_object_set_new(arbiter, "reachable", json_null());
-	json_object_set_new(tree, "arbiter", arbiter);
+	json_object_set_new(tree, "arbiter", arbiter_build(shm));
+	json_object_set_new(tree, "pair", pair_build(shm));
 	json_object_set_new(tree, "last_change", change_build(status));
 	json_object_set_new(tree, "log", cli_log_build(shm));
 	json_object_set_new(tree, "rejected", cli_rejected_build(shm));
@@ -223,6 +297,29 @@ static void draw_mode(const json_t *tree, FILE *to)
 	}
 }
 
+static void draw_arbiter(const json_t *tree, FILE *to)
+{
+	const json_t *arbiter = json_object_get(tree, "arbiter");
+	const json_t *reachable = json_object_get(arbiter, "reachable");
+	const json_t *pair = json_object_get(tree, "pair");
+	fprintf(to, "arbiter    %s", cli_get_text(arbiter, "kind"));
+	if (json_is_false(reachable))
+		fprintf(to, ": NOT REACHABLE: %s", cli_get_text(arbiter, "why"));
+	if (json_is_true(json_object_get(arbiter, "went_back")))
+		fprintf(to, ": SAYS LESS THAN IT ONCE SAID");
+	if (json_is_object(pair))
+		fprintf(to,
+			"; pair record of epoch %" PRIu64 ", primary %s, held by %s",
+			cli_get(pair, "epoch"),
+			cli_get_text(pair, "primary"),
+			cli_get_text(pair, "holder"));
+	fprintf(to, "\n");
+	if (json_is_string(json_object_get(pair, "record_error")))
+		fprintf(to,
+			"ROLE       the role record cannot be written: %s\n",
+			cli_get_text(pair, "record_error"));
+}
+
 static void status_draw(const json_t *tree, FILE *to)
 {
 	const json_t *in_sync = json_object_get(tree, "in_sync");
@@ -238,10 +335,10 @@ static void status_draw(const json_t *tree, FILE *to)
 		cli_get(tree, "committed"),
 		cli_get(tree, "applied"),
 		cli_get(tree, "durable"));
-	fprintf(to,
-		"in sync    %s, %s\n",
-		json_string_value(json_array_get(in_sync, 0)),
-		json_string_value(json_array_get(in_sync, 1)));
+	const char *between = "in sync    ";
+	for (size_t i = 0; i < json_array_size(in_sync); i++, between = ", ")
+		fprintf(to, "%s%s", between, json_string_value(json_array_get(in_sync, i)));
+	fprintf(to, json_array_size(in_sync) > 0 ? "\n" : "in sync    nobody yet\n");
 	fprintf(to,
 		"sessions   %" PRIu64 ", model %s, ack %s\n",
 		cli_get(tree, "sessions"),
@@ -249,7 +346,7 @@ static void status_draw(const json_t *tree, FILE *to)
 		cli_get_text(tree, "ack"));
 	cli_log_draw(json_object_get(tree, "log"), to);
 	draw_rejected(tree, to);
-	fprintf(to, "arbiter    none\n");
+	draw_arbiter(tree, to);
 	fprintf(to, "control    %s\n", cli_get_text(tree, "control"));
 	fprintf(to, "up         %s, pid %" PRIu64 "\n", uptime, cli_get(tree, "pid"));
 }

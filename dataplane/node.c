@@ -279,6 +279,22 @@ static uint32_t cluster_tag(const char *cluster)
 	return sf_crc32c_end(sf_crc32c(SF_CRC32C_INIT, cluster, strlen(cluster)));
 }
 
+/* Where the pair record is kept. Without a log there is none: roles are as configured, for benches.
+ */
+static enum rep_policy policy_of(const struct cfg_settings *settings)
+{
+	static const enum rep_policy policies[] = {
+		[CFG_LOST_PRIMARY_CONTINUES] = REP_POLICY_PRIMARY_CONTINUES,
+		[CFG_LOST_STANDBY_TAKES_OVER] = REP_POLICY_STANDBY_TAKES_OVER,
+		[CFG_LOST_SPLIT_ALLOWED] = REP_POLICY_SPLIT_ALLOWED,
+	};
+	if (settings->log.enabled != CFG_ON)
+		return REP_POLICY_FIXED;
+	if (settings->arbiter.kind != CFG_ARBITER_NONE)
+		return REP_POLICY_ARBITER;
+	return policies[settings->roles.lost_peer];
+}
+
 static void core_config(const struct dp_node *node, struct rep_core_config *config)
 {
 	const struct cfg_settings *settings = node->settings;
@@ -300,9 +316,20 @@ static void core_config(const struct dp_node *node, struct rep_core_config *conf
 		.heartbeat_misses = settings->replication.heartbeat_misses,
 		.retransmit_min_ns = settings->replication.retransmit_min_ns,
 		.has_log = settings->log.enabled == CFG_ON,
-		.ack = settings->replication.ack == CFG_ACK_DURABLE ? REP_ACK_DURABLE
-								    : REP_ACK_RECEIVED,
+		.ack = (enum rep_ack)settings->replication.ack,
+		.policy = policy_of(settings),
+		.preferred_primary = settings->roles.preferred_primary,
+		.bootstrap = settings->roles.bootstrap == CFG_BOOTSTRAP_AUTO,
+		.takeover_delay_ns = settings->roles.takeover_delay_ns,
+		.hold_down_ns = settings->roles.hold_down_ns,
+		.max_moves_per_hour = settings->roles.max_changes_per_hour,
+		.fetch_bytes = DP_SHM_PIECE_BYTES / 2,
 	};
+	STATIC_CHECK(
+		(int)CFG_ACK_RECEIVED == REP_ACK_RECEIVED &&
+			(int)CFG_ACK_DURABLE == REP_ACK_DURABLE && (int)CFG_ACK_NONE == REP_ACK_NONE,
+		"the words of the configuration are the core's"
+	);
 }
 
 static int create_sequencer(struct dp_node *node, int received_ns_offset)
@@ -349,6 +376,7 @@ static int create_sequencer(struct dp_node *node, int received_ns_offset)
 		memset(&sequencer->peer_mac, 0xff, RTE_ETHER_ADDR_LEN);
 
 	rep_core_init(&sequencer->core, &config, held, now_ns);
+	sequencer->roles.told = config.policy != REP_POLICY_FIXED;
 	if (settings->log.enabled != CFG_ON)
 		rep_core_start(&sequencer->core, &(struct rep_history){0}, now_ns);
 	rep_session_table_init(&sequencer->sessions, &limits, sessions);
@@ -459,7 +487,7 @@ int dp_node_create(
 	node->shm = shm;
 	node->client = *client;
 	node->replication = *replication;
-	if (settings->node.role == CFG_ROLE_PRIMARY)
+	if (settings->node.role == CFG_ROLE_PRIMARY && policy_of(settings) == REP_POLICY_FIXED)
 		node->commit.epoch = first_epoch(settings->node.id, shm);
 	if (model == NULL) {
 		snprintf(

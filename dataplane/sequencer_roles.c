@@ -77,7 +77,7 @@ void dp_roles_event(struct dp_sequencer *sequencer, struct rep_event *event)
 	event->snapshot.staged = roles->piece.range;
 	event->answer = roles->answered ? &roles->answer : NULL;
 	event->operation = REP_OPERATION_NONE;
-	if (roles->operated && roles->operation.operation <= REP_OPERATION_LEAVE)
+	if (roles->operated && roles->operation.operation < REP_OPERATIONS)
 		event->operation = (enum rep_operation)roles->operation.operation;
 	roles->answered = roles->operated = false;
 }

@@ -32,6 +32,7 @@
 #define DP_SHM_FILL_BYTES (8ull << 20)
 #define DP_SHM_STAGE_ENTRIES 1024	 /* of the log, lent to a learner at once */
 #define DP_SHM_PIECE_BYTES (64ull << 10) /* of a snapshot, lent at once, or asked for */
+#define DP_SHM_WHY_BYTES 256
 #define DP_SHM_KEEP_BYTES (1ull << 20)	 /* of a snapshot that comes in: power of two */
 
 /* What a node's latency is made of, each a histogram in ns. The first three have the sequencer as
@@ -241,6 +242,17 @@ struct dp_shm_gives {
 	DP_BOX(struct dp_give_stage) stage;
 	DP_BOX(struct dp_give_piece) piece;
 };
+/* For people: how the servant does. Writer: control. */
+struct dp_shm_servant {
+	uint64_t arbiter_kind;	   /* enum cfg_arbiter */
+	uint64_t arbiter_answered; /* CLOCK_MONOTONIC of the last certain answer; 0: none */
+	uint64_t arbiter_asked;	   /* the same, of the last question */
+	uint64_t arbiter_unknown;  /* answers that were not certain, in a row */
+	uint64_t record_writes;
+	uint64_t record_error; /* errno that ended the role record; 0: all is well */
+	uint64_t quarantine_bytes;
+	DP_BOX(struct { char text[DP_SHM_WHY_BYTES]; }) arbiter_why;
+};
 /* In the keep ring, aligned to 8; a piece never wraps: one of 0 bytes fills the rest. */
 struct dp_kept_piece {
 	uint64_t bytes; /* of the snapshot; they follow */
@@ -323,6 +335,7 @@ struct dp_shm {
 	struct dp_shm_fill fill;
 	struct dp_shm_wants wants;
 	struct dp_shm_gives gives;
+	struct dp_shm_servant servant;
 	struct dp_shm_checkpoint checkpoint;
 	uint64_t mbufs_in_use
 		__attribute__((aligned(64))); /* writer: main thread, each status round */

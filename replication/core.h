@@ -246,6 +246,8 @@ enum rep_operation {
 	REP_OPERATION_SWITCHOVER, /* R16 */
 	REP_OPERATION_FORCE,	  /* R17: serve here, whatever the peer may hold */
 	REP_OPERATION_LEAVE,	  /* the node is to be stopped in good order */
+	REP_OPERATION_INIT,	  /* R19: found a pair, as with config.bootstrap */
+	REP_OPERATIONS,
 };
 
 struct rep_core {

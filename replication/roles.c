@@ -560,6 +560,8 @@ void rep_roles_step(
 			rep_roles_step_down(core, REP_REASON_GAVE_UP);
 		core->forced = true;
 		core->leaving = false;
+	} else if (event->operation == REP_OPERATION_INIT) {
+		core->config.bootstrap = true;
 	} else if (event->operation != REP_OPERATION_NONE && event->operation != REP_OPERATION_FORCE) {
 		rep_primary_operation(core, event->operation, now_ns);
 	}
