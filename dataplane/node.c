@@ -14,6 +14,7 @@
 
 #define INBOX_SLOTS 1024
 #define SPARE_MBUFS 4096
+#define RECORD_FRESH_NS 1000000000ull /* R20 */
 
 /* A TX queue per lcore; kernel-backed devices have their queues in pairs, and with memif it is the
  * other end that decides how many there are: a client with one receives nothing from the others. */
@@ -284,9 +285,9 @@ static uint32_t cluster_tag(const char *cluster)
 static enum rep_policy policy_of(const struct cfg_settings *settings)
 {
 	static const enum rep_policy policies[] = {
-		[CFG_LOST_PRIMARY_CONTINUES] = REP_POLICY_PRIMARY_CONTINUES,
-		[CFG_LOST_STANDBY_TAKES_OVER] = REP_POLICY_STANDBY_TAKES_OVER,
-		[CFG_LOST_SPLIT_ALLOWED] = REP_POLICY_SPLIT_ALLOWED,
+		[CFG_PRIMARY_CONTINUES] = REP_POLICY_PRIMARY_CONTINUES,
+		[CFG_STANDBY_TAKES_OVER] = REP_POLICY_STANDBY_TAKES_OVER,
+		[CFG_SPLIT_ALLOWED] = REP_POLICY_SPLIT_ALLOWED,
 	};
 	if (settings->log.enabled != CFG_ON)
 		return REP_POLICY_FIXED;
@@ -324,6 +325,9 @@ static void core_config(const struct dp_node *node, struct rep_core_config *conf
 		.hold_down_ns = settings->roles.hold_down_ns,
 		.max_moves_per_hour = settings->roles.max_changes_per_hour,
 		.fetch_bytes = DP_SHM_PIECE_BYTES / 2,
+		/* The arbiter's own time-out comes first. */
+		.ask_timeout_ns = 2 * settings->arbiter.timeout_ns,
+		.record_fresh_ns = RECORD_FRESH_NS,
 	};
 	STATIC_CHECK(
 		(int)CFG_ACK_RECEIVED == REP_ACK_RECEIVED &&
