@@ -56,6 +56,39 @@ const char *cfg_parse_path(const char *text)
 	return NULL;
 }
 
+/* Nothing but a host and a port: what else a URL may hold could only be wrong here. */
+const char *cfg_parse_endpoint(const char *text)
+{
+	static const char form[] = "must be http://HOST:PORT or https://HOST:PORT";
+	size_t scheme = strncmp(text, "http://", 7) == 0    ? 7
+			: strncmp(text, "https://", 8) == 0 ? 8
+							    : 0;
+	const char *host = text + scheme;
+	const char *colon = strrchr(host, ':');
+	unsigned port = 0;
+
+	if (scheme == 0 || colon == NULL || colon == host)
+		return form;
+	if (strlen(text) >= CFG_TEXT_BYTES)
+		return "is too long";
+	size_t host_bytes = (size_t)(colon - host);
+	bool address6 = host[0] == '[' && colon[-1] == ']';
+	size_t good_bytes = address6 ? 1 + strspn(host + 1, "0123456789abcdefABCDEF:.")
+				     : strspn(host,
+					      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					      "0123456789.-");
+	if (good_bytes != host_bytes - address6)
+		return form;
+	for (const char *digit = colon + 1; *digit; digit++) {
+		if (*digit < '0' || *digit > '9')
+			return form;
+		port = port * 10 + (unsigned)(*digit - '0');
+		if (port > UINT16_MAX)
+			return "has a port above 65535";
+	}
+	return port == 0 ? form : NULL;
+}
+
 /* "8a:00.0" or "0000:8a:00.0"; kept with the domain. */
 static bool parse_pci(const char *text, char address[CFG_TEXT_BYTES])
 {

@@ -13,6 +13,7 @@ const char *cfg_parse_ipv4(const char *text, uint32_t *address);
 const char *cfg_parse_cpus(const char *text, char cpus[CFG_NAME_BYTES]);
 const char *cfg_parse_name(const char *text);
 const char *cfg_parse_path(const char *text);
+const char *cfg_parse_endpoint(const char *text); /* "http://HOST:PORT", "https://[ADDRESS]:PORT" */
 
 void cfg_format_device(const struct cfg_port *port, char *text, size_t bytes);
 void cfg_format_mac(const uint8_t mac[6], char *text, size_t bytes);

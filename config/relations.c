@@ -15,6 +15,15 @@
 #define ANSWER_OVERHEAD_BYTES (1500 - 1326)
 #define MAX_KEPT_ANSWERS (1u << 24)
 
+bool cfg_has_etcd(void)
+{
+#ifdef SF_ETCD
+	return true;
+#else
+	return false;
+#endif
+}
+
 struct judge {
 	const struct cfg_settings *settings;
 	const bool *bad;
@@ -130,6 +139,106 @@ static void check_ack(const struct judge *judge)
 		     "replication.ack",
 		     "replication.ack: \"none\" is for asynchronous pairs, which this version does "
 		     "not have yet");
+}
+
+static bool is_written(const struct judge *judge, const char *path)
+{
+	return judge->settings->origins[row_index(path)].file != 0;
+}
+
+static void check_lost_peer(const struct judge *judge)
+{
+	const struct cfg_settings *s = judge->settings;
+
+	if (good(judge, "arbiter.kind") && good(judge, "roles.lost_peer") &&
+	    s->arbiter.kind != CFG_ARBITER_NONE &&
+	    (is_written(judge, "roles.lost_peer") || s->roles.lost_peer != CFG_PRIMARY_CONTINUES))
+		DENY(judge,
+		     "roles.lost_peer",
+		     "arbiter.kind",
+		     "roles.lost_peer: is for pairs without an arbiter; with one, whichever node "
+		     "it "
+		     "names goes on");
+}
+
+/* Either both are given, or none. */
+static void
+check_both(const struct judge *judge, const char *a, bool a_given, const char *b, bool b_given)
+{
+	if (a_given != b_given && good(judge, a) && good(judge, b))
+		DENY(judge, a, b, "%s: needs %s too", a_given ? a : b, a_given ? b : a);
+}
+
+static void check_credentials(const struct judge *judge)
+{
+	const struct cfg_settings *s = judge->settings;
+	bool certificate = s->arbiter.certificate_file[0] != 0;
+	bool user = s->arbiter.user[0] != 0;
+
+	check_both(
+		judge,
+		"arbiter.certificate_file",
+		certificate,
+		"arbiter.private_key_file",
+		s->arbiter.private_key_file[0] != 0
+	);
+	check_both(
+		judge,
+		"arbiter.user",
+		user,
+		"arbiter.password_file",
+		s->arbiter.password_file[0] != 0
+	);
+	if (user && s->arbiter.token_file[0] != 0)
+		DENY(judge,
+		     "arbiter.token_file",
+		     "arbiter.user",
+		     "arbiter.token_file: is instead of arbiter.user, which is given too");
+	for (uint32_t i = 0; i < s->arbiter.endpoint_count; i++) {
+		bool plain = strncmp(s->arbiter.endpoints[i], "http://", 7) == 0;
+		if (plain && (certificate || s->arbiter.ca_file[0] != 0)) {
+			DENY(judge,
+			     "arbiter.endpoints",
+			     "arbiter.kind",
+			     "arbiter.endpoints: %s has no TLS, and certificates are given",
+			     s->arbiter.endpoints[i]);
+			break;
+		}
+	}
+}
+
+static void check_arbiter(const struct judge *judge)
+{
+	const struct cfg_settings *s = judge->settings;
+	enum cfg_arbiter kind = s->arbiter.kind;
+
+	check_lost_peer(judge);
+	check_credentials(judge);
+	if (!good(judge, "arbiter.kind") || kind == CFG_ARBITER_NONE)
+		return;
+	if (good(judge, "log.enabled") && s->log.enabled != CFG_ON)
+		DENY(judge,
+		     "arbiter.kind",
+		     "log.enabled",
+		     "arbiter.kind: an arbiter needs nodes that do not forget, and log.enabled is "
+		     "\"off\"");
+	if (kind == CFG_ARBITER_FILE && good(judge, "arbiter.dir") && s->arbiter.dir[0] == 0)
+		DENY(judge,
+		     "arbiter.kind",
+		     "arbiter.dir",
+		     "arbiter.kind: \"file\" needs arbiter.dir");
+	if (kind != CFG_ARBITER_ETCD)
+		return;
+	if (!cfg_has_etcd())
+		DENY(judge,
+		     "arbiter.kind",
+		     "arbiter.endpoints",
+		     "arbiter.kind: this build has no etcd (it was made without libcurl)");
+	if (good(judge, "arbiter.endpoints") && s->arbiter.endpoint_count == 0)
+		DENY(judge,
+		     "arbiter.kind",
+		     "arbiter.endpoints",
+		     "arbiter.kind: \"etcd\" needs arbiter.endpoints");
 }
 
 static void check_sizes(const struct judge *judge)
@@ -277,6 +386,7 @@ void cfg_relations_check(
 	check_ports(&judge);
 	check_ethertype(&judge);
 	check_ack(&judge);
+	check_arbiter(&judge);
 	check_sizes(&judge);
 	check_limits(&judge);
 	check_lcores(&judge);

@@ -36,6 +36,18 @@ static const struct cfg_word ios[] = {
 	{"io_uring", CFG_IO_URING},
 	{"pwritev2", CFG_IO_PWRITEV2},
 	{NULL, 0}};
+static const struct cfg_word arbiters[] = {
+	{"none", CFG_ARBITER_NONE},
+	{"file", CFG_ARBITER_FILE},
+	{"etcd", CFG_ARBITER_ETCD},
+	{NULL, 0}};
+static const struct cfg_word lost_peers[] = {
+	{"primary-continues", CFG_PRIMARY_CONTINUES},
+	{"standby-takes-over", CFG_STANDBY_TAKES_OVER},
+	{"split-allowed", CFG_SPLIT_ALLOWED},
+	{NULL, 0}};
+static const struct cfg_word bootstraps[] = {
+	{"manual", CFG_BOOTSTRAP_MANUAL}, {"auto", CFG_BOOTSTRAP_AUTO}, {NULL, 0}};
 static const struct cfg_word switches[] = {{"on", CFG_ON}, {"off", CFG_OFF}, {NULL, 0}};
 static const struct cfg_word tristates[] = {
 	{"auto", CFG_AUTO}, {"on", CFG_ON}, {"off", CFG_OFF}, {NULL, 0}};
@@ -171,6 +183,61 @@ const struct cfg_row cfg_rows[] = {
 	{"log.snapshot_entries", CFG_TYPE_INTEGER, 0, "10000000", RANGE(1000, 1ull << 40),
 	 .unit = "entries", FIELD(log.snapshot_entries),
 	 .help = "A snapshot at least each so many entries."},
+
+	{"arbiter.kind", CFG_TYPE_WORD, CFG_SAME, "none", .words = arbiters, FIELD(arbiter.kind),
+	 .help = "Who keeps the record of which node may serve: etcd, in a third failure domain; file, "
+		 "for two nodes on one host; none: the nodes themselves, as roles.lost_peer says."},
+	{"arbiter.dir", CFG_TYPE_PATH, 0, "none", FIELD(arbiter.dir),
+	 .help = "kind file: folder of the record, on a local file system and the same for both nodes; "
+		 "CLUSTER.pair and CLUSTER.lock are in it."},
+	{"arbiter.endpoints", CFG_TYPE_ENDPOINTS, 0, "[ ]", FIELD(arbiter.endpoints),
+	 .help = "kind etcd: its members' client URLs, such as \"https://10.0.0.3:2379\", tried in "
+		 "turn; at most 8."},
+	{"arbiter.key", CFG_TYPE_PATH, CFG_SAME, "auto", FIELD(arbiter.key),
+	 .help = "kind etcd: the key that holds the record; auto: /standfast/CLUSTER/pair."},
+	{"arbiter.ca_file", CFG_TYPE_PATH, 0, "none", FIELD(arbiter.ca_file),
+	 .help = "kind etcd: certificates that the members' must be signed by; none: the system's."},
+	{"arbiter.certificate_file", CFG_TYPE_PATH, 0, "none", FIELD(arbiter.certificate_file),
+	 .help = "kind etcd: this node's own certificate, where the members want one."},
+	{"arbiter.private_key_file", CFG_TYPE_PATH, 0, "none", FIELD(arbiter.private_key_file),
+	 .help = "kind etcd: the key of arbiter.certificate_file."},
+	{"arbiter.user", CFG_TYPE_NAME, 0, "none", FIELD(arbiter.user),
+	 .help = "kind etcd: user, with the password that arbiter.password_file holds."},
+	{"arbiter.password_file", CFG_TYPE_PATH, 0, "none", FIELD(arbiter.password_file),
+	 .help = "kind etcd: file with the password of arbiter.user; others must not be able to read "
+		 "it."},
+	{"arbiter.token_file", CFG_TYPE_PATH, 0, "none", FIELD(arbiter.token_file),
+	 .help = "kind etcd: file with a token that is sent as it is, instead of user and password; "
+		 "others must not be able to read it."},
+	{"arbiter.timeout", CFG_TYPE_DURATION, 0, "500 ms", RANGE(10 * MS, SECOND),
+	 FIELD(arbiter.timeout_ns),
+	 .help = "Longest time for one question, all endpoints together. What took longer than a second "
+		 "would be too old to act on."},
+
+	{"roles.lost_peer", CFG_TYPE_WORD, CFG_SAME, "primary-continues", .words = lost_peers,
+	 FIELD(roles.lost_peer),
+	 .help = "Without an arbiter only: who goes on when the nodes lose each other. "
+		 "primary-continues: the standby never takes over by itself; standby-takes-over: the "
+		 "primary stops serving; split-allowed (UNSAFE): both serve, and what the loser "
+		 "acknowledged meanwhile is set aside and counted."},
+	{"roles.bootstrap", CFG_TYPE_WORD, CFG_SAME, "manual", .words = bootstraps,
+	 FIELD(roles.bootstrap),
+	 .help = "How a new pair begins: manual: by standfast init; auto: two blank nodes that see each "
+		 "other, and no record at the arbiter, found the cluster (laboratory and demo)."},
+	{"roles.preferred_primary", CFG_TYPE_INTEGER, CFG_SAME, "0", RANGE(0, 1),
+	 FIELD(roles.preferred_primary),
+	 .help = "node.id of the node that becomes primary when a new pair begins."},
+	{"roles.hold_down", CFG_TYPE_DURATION, CFG_SAME, "2 s", RANGE(0, HOUR),
+	 FIELD(roles.hold_down_ns),
+	 .help = "A standby does not take over so soon after it was admitted; \"0 s\": at any time."},
+	{"roles.max_role_changes_per_hour", CFG_TYPE_INTEGER, CFG_SAME, "20", RANGE(0, 32),
+	 FIELD(roles.max_changes_per_hour),
+	 .help = "More changes than these within an hour wait for the operator; 0: any number."},
+	{"roles.takeover_delay", CFG_TYPE_DURATION, CFG_SAME, "200 ms", RANGE(0, 60 * SECOND),
+	 FIELD(roles.takeover_delay_ns),
+	 .help = "A standby acts so much later than the primary when they lose each other, so that a "
+		 "healthy primary comes first: more than half a round trip and one question to the "
+		 "arbiter."},
 
 	{"limits.max_payload", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(8, 1334), .unit = "bytes",
 	 FIELD(limits.max_payload_bytes), .help = "Largest payload of an update request."},

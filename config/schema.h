@@ -16,14 +16,16 @@ enum cfg_type {
 	CFG_TYPE_DURATION, /* text with unit, kept in ns */
 	CFG_TYPE_SIZE,	   /* text with unit, kept in bytes */
 	CFG_TYPE_WORD,	   /* one of words, kept as enum */
-	CFG_TYPE_NAME,	   /* letters, digits, '.', '_', '-': may be part of a file name */
-	CFG_TYPE_PATH,	   /* absolute */
-	CFG_TYPE_MAC,	   /* "02:00:00:00:00:01", or "auto" kept as zeros */
-	CFG_TYPE_IPV4,	   /* "10.77.0.1"; with the default "none" also that, kept as 0 */
-	CFG_TYPE_DEVICE,   /* as enum cfg_device says; the field is a struct cfg_port */
-	CFG_TYPE_TEXTS,	   /* array of EAL arguments */
-	CFG_TYPE_CPUS,	   /* "3", "0-1", "any" */
-	CFG_TYPE_AGENTS,   /* array of agent names; the field is a struct cfg_lcore */
+	/* With the default "none" or "auto", these two may also be that, kept as "". */
+	CFG_TYPE_NAME,	    /* letters, digits, '.', '_', '-': may be part of a file name */
+	CFG_TYPE_PATH,	    /* absolute */
+	CFG_TYPE_MAC,	    /* "02:00:00:00:00:01", or "auto" kept as zeros */
+	CFG_TYPE_IPV4,	    /* "10.77.0.1"; with the default "none" also that, kept as 0 */
+	CFG_TYPE_DEVICE,    /* as enum cfg_device says; the field is a struct cfg_port */
+	CFG_TYPE_TEXTS,	    /* array of EAL arguments */
+	CFG_TYPE_ENDPOINTS, /* array of the arbiter's "http://HOST:PORT" */
+	CFG_TYPE_CPUS,	    /* "3", "0-1", "any" */
+	CFG_TYPE_AGENTS,    /* array of agent names; the field is a struct cfg_lcore */
 };
 
 enum cfg_row_flags {

@@ -139,7 +139,22 @@ static bool take_scalar(
 	return taken;
 }
 
-/* Arrays of strings: EAL arguments, or the agents of an lcore. */
+static bool add_text(
+	struct loader *loader,
+	const struct cfg_row *row,
+	const char *text,
+	struct cfg_lcore *lcore,
+	char why[CFG_WHY_BYTES]
+)
+{
+	if (lcore)
+		return cfg_agents_add(loader->settings, lcore, text, why, CFG_WHY_BYTES);
+	return row->type == CFG_TYPE_ENDPOINTS
+		       ? cfg_value_add_endpoint(row, text, loader->settings, why)
+		       : cfg_value_add_eal_arg(row, text, loader->settings, why);
+}
+
+/* Arrays of strings: EAL arguments, endpoints, or the agents of an lcore. */
 static bool take_texts(
 	struct loader *loader,
 	const struct cfg_row *row,
@@ -164,8 +179,7 @@ static bool take_texts(
 			continue;
 		}
 		const char *text = config_setting_get_string(item);
-		bool added = lcore ? cfg_agents_add(loader->settings, lcore, text, why, sizeof(why))
-				   : cfg_value_add_eal_arg(row, text, loader->settings, why);
+		bool added = add_text(loader, row, text, lcore, why);
 		if (!added)
 			DENY(loader, item, "%s: %s", shown, why);
 		good &= added;
@@ -182,9 +196,10 @@ take(struct loader *loader,
 {
 	uint32_t index = cfg_row_index(row);
 	void *base = lcore ? (void *)lcore : (void *)loader->settings;
-	bool good = row->type == CFG_TYPE_TEXTS || row->type == CFG_TYPE_AGENTS
-			    ? take_texts(loader, row, setting, shown, lcore)
-			    : take_scalar(loader, row, setting, shown, base);
+	bool texts = row->type == CFG_TYPE_TEXTS || row->type == CFG_TYPE_ENDPOINTS ||
+		     row->type == CFG_TYPE_AGENTS;
+	bool good = texts ? take_texts(loader, row, setting, shown, lcore)
+			  : take_scalar(loader, row, setting, shown, base);
 
 	loader->seen[index] = true;
 	if (!good)
@@ -418,7 +433,8 @@ void cfg_defaults(struct cfg_settings *settings)
 	memset(settings, 0, sizeof(*settings));
 	for (uint32_t i = 0; i < cfg_row_count; i++) {
 		const struct cfg_row *row = &cfg_rows[i];
-		if (row->type == CFG_TYPE_TEXTS || cfg_row_is_of_lcore(row))
+		if (row->type == CFG_TYPE_TEXTS || row->type == CFG_TYPE_ENDPOINTS ||
+		    cfg_row_is_of_lcore(row))
 			continue;
 		CHECK(cfg_value_from_text(row, row->preset, settings, why)); /* our own table */
 	}

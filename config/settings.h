@@ -21,8 +21,9 @@
 #define CFG_MAX_WORKERS 64 /* asset workers; assets are spread over 64 partitions */
 #define CFG_MAX_INGRESS 8  /* RX queues of the client port */
 #define CFG_MAX_EAL_ARGS 16
-#define CFG_MAX_ROWS 96	 /* settings of the schema table */
-#define CFG_MAX_FILES 16 /* the configuration file and what it includes */
+#define CFG_MAX_ENDPOINTS 8 /* of an arbiter */
+#define CFG_MAX_ROWS 96	    /* settings of the schema table */
+#define CFG_MAX_FILES 16    /* the configuration file and what it includes */
 
 enum cfg_role { CFG_ROLE_PRIMARY, CFG_ROLE_STANDBY };
 enum cfg_ack { CFG_ACK_RECEIVED, CFG_ACK_DURABLE, CFG_ACK_NONE };
@@ -37,6 +38,18 @@ enum cfg_idle {
 	CFG_IDLE_BACKOFF,
 	CFG_IDLE_SLEEP,
 };
+enum cfg_arbiter {
+	CFG_ARBITER_NONE,
+	CFG_ARBITER_FILE, /* a file under a lock: both nodes on one host */
+	CFG_ARBITER_ETCD,
+};
+/* Who serves when the nodes lose each other and there is no arbiter (roles.md, section 4). */
+enum cfg_lost_peer {
+	CFG_PRIMARY_CONTINUES,	/* N1 */
+	CFG_STANDBY_TAKES_OVER, /* N2 */
+	CFG_SPLIT_ALLOWED,	/* N3 */
+};
+enum cfg_bootstrap { CFG_BOOTSTRAP_MANUAL, CFG_BOOTSTRAP_AUTO };
 enum cfg_device {
 	CFG_DEVICE_PCI,		 /* "0000:8a:00.0" */
 	CFG_DEVICE_MEMIF_SERVER, /* "memif-server:SOCKET"  (listens; creates the socket) */
@@ -123,6 +136,28 @@ struct cfg_settings {
 		uint64_t snapshot_entries;
 	} log;
 	struct {
+		enum cfg_arbiter kind;
+		char dir[CFG_TEXT_BYTES]; /* of the file; this and the texts below: "" is none */
+		uint32_t endpoint_count;
+		char endpoints[CFG_MAX_ENDPOINTS][CFG_TEXT_BYTES]; /* "http://HOST:PORT" */
+		char key[CFG_TEXT_BYTES];			   /* "": /standfast/CLUSTER/pair */
+		char ca_file[CFG_TEXT_BYTES];
+		char certificate_file[CFG_TEXT_BYTES];
+		char private_key_file[CFG_TEXT_BYTES];
+		char user[CFG_NAME_BYTES];
+		char password_file[CFG_TEXT_BYTES];
+		char token_file[CFG_TEXT_BYTES];
+		uint64_t timeout_ns; /* of one question, all endpoints together */
+	} arbiter;
+	struct {
+		enum cfg_lost_peer lost_peer; /* only without an arbiter */
+		enum cfg_bootstrap bootstrap;
+		uint8_t preferred_primary; /* node id */
+		uint64_t hold_down_ns;
+		uint32_t max_changes_per_hour; /* 0: any number */
+		uint64_t takeover_delay_ns;
+	} roles;
+	struct {
 		uint16_t max_payload_bytes;
 		uint16_t max_answer_bytes;
 		uint16_t max_inflight;
@@ -183,6 +218,9 @@ void cfg_place_all(struct cfg_settings *settings);
 /* Relations between settings (window below slots, every agent on exactly one lcore, …): called by
  * cfg_load; for settings made by hand, call it yourself. */
 bool cfg_check(const struct cfg_settings *settings, struct cfg_errors *errors);
+
+/* Was this build made with libcurl, and so has the arbiter "etcd"? */
+bool cfg_has_etcd(void);
 
 /* "FILE:LINE: text" lines, sorted by file and line; "FILE: text" when it is about the whole file.
  */

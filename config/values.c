@@ -98,6 +98,7 @@ void cfg_value_wanted(const struct cfg_row *row, char wanted[CFG_WHY_BYTES])
 		snprintf(wanted, CFG_WHY_BYTES, "one of %s", words);
 		return;
 	case CFG_TYPE_TEXTS:
+	case CFG_TYPE_ENDPOINTS:
 	case CFG_TYPE_AGENTS:
 		snprintf(wanted, CFG_WHY_BYTES, "an array of strings");
 		return;
@@ -183,8 +184,19 @@ from_word(const struct cfg_row *row, const char *text, void *base, char why[CFG_
 	return false;
 }
 
+/* What a row's default calls it when there is none. */
+static bool is_absence(const struct cfg_row *row, const char *text)
+{
+	return strcmp(row->preset, text) == 0 &&
+	       (strcmp(text, "none") == 0 || strcmp(text, "auto") == 0);
+}
+
 static const char *copy_text(const struct cfg_row *row, const char *text, char *field)
 {
+	if (is_absence(row, text)) {
+		*field = 0;
+		return NULL;
+	}
 	const char *wrong =
 		row->type == CFG_TYPE_NAME ? cfg_parse_name(text) : cfg_parse_path(text);
 	if (!wrong)
@@ -204,7 +216,7 @@ static const char *from_formed_text(const struct cfg_row *row, const char *text,
 	case CFG_TYPE_MAC:
 		return cfg_parse_mac(text, field);
 	case CFG_TYPE_IPV4:
-		if (strcmp(row->preset, "none") == 0 && strcmp(text, "none") == 0) {
+		if (is_absence(row, text)) {
 			store(row, base, 0);
 			return NULL;
 		}
@@ -280,6 +292,28 @@ bool cfg_value_add_eal_arg(
 	return true;
 }
 
+bool cfg_value_add_endpoint(
+	const struct cfg_row *row,
+	const char *text,
+	struct cfg_settings *settings,
+	char why[CFG_WHY_BYTES]
+)
+{
+	char quoted[CFG_QUOTED_BYTES];
+	const char *wrong = cfg_parse_endpoint(text);
+
+	if (settings->arbiter.endpoint_count == CFG_MAX_ENDPOINTS) {
+		snprintf(why, CFG_WHY_BYTES, "more than %d endpoints", CFG_MAX_ENDPOINTS);
+		return false;
+	}
+	if (wrong) {
+		snprintf(why, CFG_WHY_BYTES, "%s %s", cfg_quote(text, quoted), wrong);
+		return false;
+	}
+	strcpy(settings->arbiter.endpoints[settings->arbiter.endpoint_count++], text);
+	return true;
+}
+
 /* ---------------------------------------------------------------- and back */
 
 static void print_quoted(const char *text, FILE *to)
@@ -293,12 +327,12 @@ static void print_quoted(const char *text, FILE *to)
 	fputc('"', to);
 }
 
-static void print_eal_args(const struct cfg_settings *settings, FILE *to)
+static void print_texts(const char (*texts)[CFG_TEXT_BYTES], uint32_t count, FILE *to)
 {
 	fputs("[", to);
-	for (uint32_t i = 0; i < settings->dpdk.eal_arg_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		fputs(i == 0 ? " " : ", ", to);
-		print_quoted(settings->dpdk.eal_args[i], to);
+		print_quoted(texts[i], to);
 	}
 	fputs(" ]", to);
 }
@@ -316,6 +350,7 @@ void cfg_value_print(const struct cfg_row *row, const void *base, FILE *to)
 {
 	char text[CFG_VALUE_BYTES] = "";
 	const void *field = (const uint8_t *)base + row->offset;
+	const struct cfg_settings *settings = base;
 
 	switch (row->type) {
 	case CFG_TYPE_INTEGER:
@@ -333,6 +368,8 @@ void cfg_value_print(const struct cfg_row *row, const void *base, FILE *to)
 	case CFG_TYPE_PATH:
 	case CFG_TYPE_CPUS:
 		snprintf(text, sizeof(text), "%s", (const char *)field);
+		if (text[0] == 0)
+			snprintf(text, sizeof(text), "%s", row->preset);
 		break;
 	case CFG_TYPE_MAC:
 		cfg_format_mac(field, text, sizeof(text));
@@ -344,7 +381,10 @@ void cfg_value_print(const struct cfg_row *row, const void *base, FILE *to)
 		cfg_format_device(field, text, sizeof(text));
 		break;
 	case CFG_TYPE_TEXTS:
-		print_eal_args(base, to);
+		print_texts(settings->dpdk.eal_args, settings->dpdk.eal_arg_count, to);
+		return;
+	case CFG_TYPE_ENDPOINTS:
+		print_texts(settings->arbiter.endpoints, settings->arbiter.endpoint_count, to);
 		return;
 	case CFG_TYPE_AGENTS:
 		cfg_agents_print(base, to);

@@ -60,7 +60,7 @@ static bool write_record(struct ctl_servant *servant, const struct dp_want_recor
 	role.lineage_count = (uint32_t)sf_min64(want->lineage_count, REP_MAX_LINEAGE);
 	memcpy(role.lineage, want->lineage, sizeof(role.lineage));
 	if (servant->arbiter != NULL)
-		ctl_arbiter_seen(servant->arbiter, &role.arbiter);
+		role.arbiter = ctl_arbiter_seen(servant->arbiter);
 	int result = -EINVAL;
 	if (rec_role_is_valid(&role))
 		result = rec_role_store_write(&servant->store, &role);
