@@ -67,6 +67,15 @@ void rep_core_start(struct rep_core *core, const struct rep_history *history, ui
 	rep_core_set_mode(core, core->mode, REP_REASON_START);
 }
 
+/* The last entry that was written in this epoch or before. */
+static uint64_t last_until(const struct rep_history *history, uint32_t epoch)
+{
+	for (uint32_t i = 0; i < history->lineage_count; i++)
+		if (history->lineage[i].epoch > epoch)
+			return history->lineage[i].first_sequence - 1;
+	return history->last_sequence;
+}
+
 void rep_core_start_with(
 	struct rep_core *core,
 	const struct rep_history *history,
@@ -81,9 +90,10 @@ void rep_core_start_with(
 	core->pair = record->pair;
 	core->epoch = (uint32_t)sf_max64(record->epoch, record->pair.epoch);
 	core->committed = sf_min64(record->committed, history->last_sequence);
-	/* What a lone primary had on its disk, it may have acknowledged. */
+	/* What a lone primary had on its disk, it may have acknowledged; but not what it wrote in a
+	 * later epoch, when this is the older copy of its record. */
 	if (record->mode == REP_RECORD_ALONE && !record->amnesiac)
-		core->committed = history->last_sequence;
+		core->committed = last_until(history, record->epoch);
 	rep_core_start(core, history, now_ns);
 	core->role_ns = now_ns;
 }

@@ -40,6 +40,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--table")
     options = parser.parse_args()
+    of = commit()       # as it is now: others may commit meanwhile
     first = options.seed or random.SystemRandom().randrange(1 << 32, 1 << 62)
     run = subprocess.run(
         [options.sim, "--seed", str(first), "--seeds", str(options.seeds), "--jobs",
@@ -52,7 +53,7 @@ def main():
     if options.table:
         counts = text[text.index("exercised"):]
         # Both runs of a seed are counted there.
-        row = [commit(), first, options.seeds, int(run.returncode != 0),
+        row = [of, first, number(text, "seeds from"), int(run.returncode != 0),
                *(number(counts, what) // 2 for what in (
                    "updates answered", "crashes", "takeovers", "excused losses",
                    "forced by the operator"))]
@@ -62,7 +63,7 @@ def main():
         with open(options.table) as file:
             rows = [line.split("\t") for line in file.read().splitlines()[1:]]
         good = sum(int(row[2]) for row in rows if row[3] == "0")
-        print(f"executed {good} seeds in all long runs, {sum(int(r[3]) for r in rows)} with a failure")
+        print(f"{good} seeds in long runs that passed; {sum(int(r[3]) for r in rows)} runs failed")
     return run.returncode
 
 
