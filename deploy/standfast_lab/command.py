@@ -15,7 +15,6 @@ from standfast_lab.pair import DEFAULT_DIR, ROOT, Lab           # noqa: E402
 from standfast_lab.process import LabError                      # noqa: E402
 
 OK, USAGE, NOT_RUNNING = 0, 2, 3
-LATER = "not in this version"
 
 
 def _refuse(text):
@@ -25,24 +24,22 @@ def _refuse(text):
 # --- verbs ---
 
 def up(lab, options):
-    if options.ack == "none":
-        _refuse(f"--ack none: {LATER}")
     if options.ack == "durable" and options.log == "off":
         _refuse("--ack durable needs the log")
-    if options.lost_peer:
-        _refuse(f"--lost-peer: {LATER}; a primary that loses its standby is BLOCKED until it is "
-                "back")
-    if options.arbiter == "etcd":
-        _refuse(f"--arbiter etcd: {LATER}")
-    lab.up(transport=options.transport, ack=options.ack, log=options.log,
+    if options.lost_peer and options.arbiter != "none":
+        _refuse("--lost-peer is for a pair without an arbiter: --arbiter none")
+    lost_peer = options.lost_peer or "primary-continues"
+    lab.up(arbiter=options.arbiter, lost_peer=lost_peer,transport=options.transport, ack=options.ack, log=options.log,
            log_sync=options.log_sync, model=options.model,
            workers_a=options.workers_a, workers_b=options.workers_b,
            lcores_a=options.lcores, lcores_b=options.lcores, relay_seed=options.relay_seed,
            replication_mtu=options.mtu)
     print(f"The pair is up in {lab.dir}: a is primary, b is its standby, PAIRED.")
-    print("This version takes the roles from the configuration: there is no arbiter"
-          + (" (--arbiter file has no effect yet)" if options.arbiter == "file" else "")
-          + ", and no takeover.")
+    print({"file": "Whoever loses the other asks the arbiter, a file, for the right to go on.",
+           "etcd": "Whoever loses the other asks the arbiter, etcd, for the right to go on.",
+           "none": f"There is no arbiter: {lost_peer}."}[options.arbiter]
+          if options.log == "on" else
+          "Without a log there are no roles but the configured ones: no takeover.")
     print(_how_to(lab))
     return OK
 
@@ -62,7 +59,8 @@ def _how_to(lab):
     lines += ["Look, and do harm:",
               f"  {lab.programs['standfast']} status -c {lab.a.config}    (also: counters, "
               "latency, digest --at current)",
-              f"  deploy/lab status|cut both|heal|loss both loss=0.1|pause b|resume b|kill a|start a|down{where}"]
+              f"  deploy/lab status|cut both|heal|loss both loss=0.1|pause b|resume b|kill a|start a|down{where}",
+              f"  {lab.programs['standfast']} switchover -c {lab.a.config}"]
     return "\n".join(lines)
 
 
@@ -181,7 +179,9 @@ def _parse(argv):
     one.add_argument("--transport", choices=["memif", "veth"], default="memif",
                      help="shared memory, or network namespaces for ordinary UDP clients (root)")
     one.add_argument("--arbiter", choices=["file", "etcd", "none"], default="file")
-    one.add_argument("--lost-peer", metavar="POLICY")
+    one.add_argument("--lost-peer", choices=["primary-continues", "standby-takes-over",
+                                             "split-allowed"],
+                     help="who serves when the nodes lose each other and there is no arbiter")
     one.add_argument("--ack", choices=["received", "durable", "none"], default="received")
     one.add_argument("--log", choices=["on", "off"], default="on",
                      help="off: nothing is kept on disk (UNSAFE)")

@@ -38,7 +38,10 @@ replication: {{
 {replication_mac}}};
 log: {{ enabled = "{log}"; dir = "{dir}/state"; sync = "{log_sync}"; segment_size = "{log_segment}";
   snapshot_interval = "{snapshot_interval}"; reserve = "{log_reserve}"; }};
-assets: {{ model = "{model}"; digest_interval = {digest_interval}; }};
+# Nothing is held down, so that a lab can be killed again and again.
+roles: {{ lost_peer = "{lost_peer}"; bootstrap = "auto"; preferred_primary = 0;
+  hold_down = "0 s"; max_role_changes_per_hour = 0; takeover_delay = "200 ms"; }};
+{arbiter}assets: {{ model = "{model}"; digest_interval = {digest_interval}; }};
 dataplane: {{
   workers = {workers};
   idle = "{idle}";
@@ -56,6 +59,14 @@ def _lcores(layout, workers):
     return f"  lcores = (\n{rows}\n  );\n"
 
 
+def _arbiter(directory, options):
+    if options["arbiter"] == "none" or options["log"] == "off":
+        return ""
+    where = (f'dir = "{directory}/arbiter"' if options["arbiter"] == "file"
+             else f'endpoints = [ "{options["etcd"]}" ]')
+    return f'arbiter: {{ kind = "{options["arbiter"]}"; {where}; timeout = "500 ms"; }};\n'
+
+
 def configuration(name, directory, options):
     """The text of the node's configuration file."""
     me, peer = NODES[name], NODES[NODES[name]["peer"]]
@@ -69,6 +80,7 @@ def configuration(name, directory, options):
     return TEMPLATE.format(
         name=name, dir=directory, peer_address=peer["address"], port=PORT,
         service_address=SERVICE_ADDRESS, workers=options[f"workers_{name}"],
+        arbiter=_arbiter(directory, options), lost_peer=options["lost_peer"],
         lcores=_lcores(options[f"lcores_{name}"], options[f"workers_{name}"]),
         **{key: options[key] for key in (
             "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment", "log_reserve",
@@ -152,8 +164,16 @@ class Node:
         return self.ask("digest", "--at", "current")
 
     def is_paired(self):
-        """As this node sees it; a standby is paired when it hears its primary."""
+        """As this node sees it; a standby is paired when it hears its primary, and with ack = none
+        the follower never is more than a learner."""
         status = self.status()
+        asynchronous = self.options["ack"] == "none"
         return bool(status) and not status["stuck"] and (
-            status["mode"] == "paired" or
-            (status["mode"] == "standby" and status["peer"]["reachable"]))
+            status["mode"] == ("async" if asynchronous else "paired") or
+            (status["mode"] == ("learner" if asynchronous else "standby")
+             and status["peer"]["reachable"]))
+
+    def is_primary(self):
+        status = self.status()
+        return bool(status) and not status["stuck"] and status["mode"] in (
+            "paired", "alone", "async")

@@ -7,7 +7,9 @@ import glob
 import json
 import os
 import shutil
+import socket
 import subprocess
+import urllib.request
 
 from . import network
 from .node import NODES, PORT, Node, configuration
@@ -24,6 +26,8 @@ PROGRAMS = {
 }
 OPTIONS = {
     "transport": "memif",
+    "arbiter": "file",
+    "lost_peer": "primary-continues",
     "ack": "received",
     "log": "on",
     "log_sync": "group",
@@ -61,6 +65,12 @@ def programs():
     return {name: os.path.join(build_dir(), path) for name, path in PROGRAMS.items()}
 
 
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Lab:
     """A lab in a folder, there already or made by up()."""
 
@@ -79,6 +89,7 @@ class Lab:
         self.nodes = {name: Node(name, self.dir, self.programs, self.options) for name in NODES}
         self.a, self.b = self.nodes["a"], self.nodes["b"]
         self.relay = Process(self.dir, "relay")
+        self.etcd = Process(self.dir, "etcd")
         self.relay_socket = os.path.join(self.dir, "relay.sock")
         self.is_veth = self.options["transport"] == "veth"
 
@@ -101,14 +112,20 @@ class Lab:
         self.options.update(options)
         self._make_parts()
         os.makedirs(self.dir, mode=0o700, exist_ok=True)
-        with open(self.file, "w") as file:
-            json.dump(self.options, file, indent=1)
+        self._save()
         self.is_up = True
+        if self.options["arbiter"] == "etcd":
+            self.options["etcd"] = f"http://127.0.0.1:{_free_port()}"
+            self._save()
         for name, node in self.nodes.items():
             with open(node.config, "w") as file:
                 file.write(configuration(name, self.dir, self.options))
         if self.is_veth:
             network.up(self.dir, self.options["client_mtu"], self.options["replication_mtu"])
+
+    def _save(self):
+        with open(self.file, "w") as file:
+            json.dump(self.options, file, indent=1)
 
     def up(self, **options):
         """A pair that is PAIRED; on failure nothing is left but the text of the error."""
@@ -125,12 +142,38 @@ class Lab:
     def start(self):
         """Starts everything that prepare() has prepared; waits until the pair is PAIRED."""
         self.start_relay()
+        if self.options["arbiter"] == "etcd":
+            self.start_etcd()
         for node in self.nodes.values():
             node.start_dataplane()
             node.start_control()
         for node in self.nodes.values():
             node.wait_running()
         self.wait_paired()
+
+    def start_etcd(self):
+        """An etcd of our own on the loopback; nodes in namespaces cannot reach it, but their control
+        processes run outside."""
+        client = self.options["etcd"]
+        peer = f"http://127.0.0.1:{_free_port()}"
+        program = shutil.which("etcd")
+        if not program:
+            raise LabError("--arbiter etcd needs Debian's etcd-server (deploy/install-deps test)")
+        self.etcd.start([
+            program, "--name=lab", f"--data-dir={self.dir}/state/etcd",
+            f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=lab={peer}", "--logger=zap", "--log-level=warn"])
+
+        def answers():
+            if not self.etcd.pid():
+                raise LabError(f"etcd ended at once:\n{tail(self.etcd.log)}")
+            try:
+                with urllib.request.urlopen(client + "/health", timeout=2) as reply:
+                    return reply.status == 200
+            except OSError:
+                return False
+        wait_for("start of etcd", 20, answers)
 
     def start_relay(self):
         if self.is_veth:
@@ -152,14 +195,15 @@ class Lab:
 
     def down(self):
         """Ends every process of the lab and removes what it made. Nothing there is no error."""
-        for process in [*self.a.processes(), *self.b.processes(), self.relay]:
+        for process in [*self.a.processes(), *self.b.processes(), self.relay, self.etcd]:
             process.stop()
         if self.is_veth and network.owner() == self.dir:
             network.down()
         for pattern in FILES:
             for path in glob.glob(os.path.join(glob.escape(self.dir), pattern)):
                 os.unlink(path)
-        shutil.rmtree(os.path.join(self.dir, "state"), ignore_errors=True)
+        for folder in ("state", "arbiter"):
+            shutil.rmtree(os.path.join(self.dir, folder), ignore_errors=True)
         try:
             os.rmdir(self.dir)
         except OSError:
@@ -184,6 +228,14 @@ class Lab:
             wait_for("paired", seconds, lambda: all(n.is_paired() for n in self.nodes.values()))
         except LabError:
             raise LabError(f"the nodes are not paired within {seconds} s:\n{self.modes_text()}")
+
+    def primary(self):
+        """The node that serves, or None."""
+        found = [node for node in self.nodes.values() if node.is_primary()]
+        return found[0] if len(found) == 1 else None
+
+    def wait_primary(self, seconds=PAIR_S):
+        return wait_for("one primary", seconds, self.primary)
 
     def settle(self):
         """Waits a moment until no node says something that will soon be different."""
