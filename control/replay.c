@@ -347,10 +347,21 @@ static bool change_log(struct run *run)
 		result = ctl_servant_install(
 			replay->servant, run->refill.keep, replay->text, sizeof(replay->text)
 		);
+		/* Not whole (control was started again meanwhile), or not good: the node goes on
+		 * with what it has, and fetches it again. */
+		if (result == -EINVAL || result == -EBADMSG) {
+			sf_log(SF_WARNING, "snapshot from the peer: %s", replay->text);
+			result = 0;
+		}
 	} else {
 		result = ctl_log_cut(
 			&run->log, run->refill.keep, &cut, replay->text, sizeof(replay->text)
 		);
+		/* Nothing of ours leads to that entry: then all comes from the peer. */
+		if (result == -ENODATA)
+			result = ctl_log_empty(
+				&run->log, &cut, replay->text, sizeof(replay->text)
+			);
 	}
 	if (result < 0)
 		return refuse(run);

@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -155,6 +156,38 @@ int ctl_servant_boot(
 
 /* --- Loans --- */
 
+/* Entries from first on to their places; how many. */
+static uint64_t read_entries(struct ctl_servant *servant, uint64_t first, uint8_t *to)
+{
+	struct dp_shm *shm = servant->shm;
+	uint64_t stride = shm->stage_stride_bytes, room = DP_SHM_STAGE_ENTRIES * stride, bytes;
+	uint32_t count = 0;
+	servant->lend.written = dp_shm_load(&shm->log.written);
+	int result = ctl_lend_read(&servant->lend, first, servant->lent, room, &count, &bytes);
+	if (result == -EBADMSG)
+		sf_log(SF_WARNING, "log: %s; what is before it cannot be lent", servant->lend.text);
+	if (result < 0)
+		return 0;
+	count = (uint32_t)sf_min64(count, DP_SHM_STAGE_ENTRIES);
+	const uint8_t *from = servant->lent;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct rep_entry *entry = (const void *)from;
+		uint32_t whole = rep_entry_bytes(entry->payload_bytes);
+		if (whole > stride)
+			return i; /* of other settings */
+		memcpy(to + i * stride, from, whole);
+		from += whole;
+	}
+	return count;
+}
+
+static void say_first(struct ctl_servant *servant)
+{
+	uint64_t first;
+	if (ctl_lend_first(&servant->lend, &first) == 0 && first != 0)
+		dp_shm_store(&servant->shm->gives.log_first, first);
+}
+
 static bool lend_entries(struct ctl_servant *servant)
 {
 	struct dp_shm *shm = servant->shm;
@@ -163,15 +196,10 @@ static bool lend_entries(struct ctl_servant *servant)
 	    want.number == servant->stage_done)
 		return false;
 	struct dp_give_stage give = {.number = want.number, .range = {.first = want.first}};
-	give.range.count = ctl_lend_entries(
-		&servant->lend,
-		want.first,
-		dp_shm_staged(shm, want.number),
-		shm->stage_stride_bytes,
-		DP_SHM_STAGE_ENTRIES
-	);
-	dp_shm_store(&shm->gives.log_first, ctl_lend_first(&servant->lend));
+	give.range.count = read_entries(servant, want.first, dp_shm_staged(shm, want.number));
 	/* Written a moment ago, or gone: the core asks again, and is not to spin on it. */
+	if (give.range.count == 0)
+		say_first(servant);
 	if (give.range.count == 0)
 		nanosleep(&(struct timespec){.tv_nsec = NO_ENTRIES_NS}, NULL);
 	dp_box_put(&shm->gives.stage, &give);
@@ -187,16 +215,15 @@ static void say_newest(struct ctl_servant *servant)
 	struct dp_give_piece last = {0};
 	if (dp_box_get(&shm->gives.piece, &last))
 		give = last;
-	give.newest = dp_shm_load(&shm->checkpoint.snapshot_sequence);
+	ctl_lend_newest(&servant->lend, &give.newest);
 	if (shm->gives.piece.version == 0 || give.newest != last.newest) {
 		dp_box_put(&shm->gives.piece, &give);
 		ring_bell(shm);
 	}
-	uint64_t first = ctl_lend_first(&servant->lend);
-	if (first != dp_shm_load(&shm->gives.log_first)) {
-		dp_shm_store(&shm->gives.log_first, first);
+	uint64_t before = dp_shm_load(&shm->gives.log_first);
+	say_first(servant);
+	if (before != dp_shm_load(&shm->gives.log_first))
 		ring_bell(shm);
-	}
 }
 
 static bool lend_piece(struct ctl_servant *servant)
@@ -207,17 +234,20 @@ static bool lend_piece(struct ctl_servant *servant)
 	    want.number == servant->piece_done)
 		return false;
 	struct dp_give_piece give = {.number = want.number, .range = {.first = want.offset}};
-	give.newest = dp_shm_load(&shm->checkpoint.snapshot_sequence);
-	give.range.count = ctl_lend_snapshot(
+	if (servant->lend.sequence != want.sequence)
+		ctl_lend_snapshot(&servant->lend, &give.sequence, &give.total);
+	ctl_lend_newest(&servant->lend, &give.newest);
+	ssize_t got = ctl_lend_bytes(
 		&servant->lend,
 		want.sequence,
 		want.offset,
 		dp_shm_piece(shm, want.number),
-		DP_SHM_PIECE_BYTES,
-		&give.total
+		DP_SHM_PIECE_BYTES
 	);
-	give.sequence = give.range.count > 0 ? want.sequence : 0;
-	if (give.range.count == 0)
+	give.sequence = got > 0 ? want.sequence : 0;
+	give.total = servant->lend.total;
+	give.range.count = got > 0 ? (uint64_t)got : 0;
+	if (got <= 0)
 		nanosleep(&(struct timespec){.tv_nsec = NO_ENTRIES_NS}, NULL);
 	dp_box_put(&shm->gives.piece, &give);
 	servant->piece_done = want.number;
@@ -229,6 +259,7 @@ static bool lend_piece(struct ctl_servant *servant)
 static bool keep_pieces(struct ctl_servant *servant)
 {
 	struct dp_shm *shm = servant->shm;
+	char text[512];
 	uint64_t taken = dp_shm_load(&shm->gives.taken);
 	/* Acquire: the pieces are complete. */
 	uint64_t kept = __atomic_load_n(&shm->wants.kept, __ATOMIC_ACQUIRE);
@@ -241,9 +272,16 @@ static bool keep_pieces(struct ctl_servant *servant)
 			taken += DP_SHM_KEEP_BYTES - at;
 			continue;
 		}
-		ctl_incoming_keep(
-			&servant->incoming, &piece->piece, piece + 1, (uint32_t)piece->bytes
+		int result = ctl_incoming_keep(
+			&servant->incoming,
+			&piece->piece,
+			piece + 1,
+			(uint32_t)piece->bytes,
+			text,
+			sizeof(text)
 		);
+		if (result < 0)
+			sf_log(SF_WARNING, "snapshot: %s", text);
 		taken += sf_round_up(sizeof(*piece) + piece->bytes, 8);
 	}
 	/* Release: our reading comes before the sequencer's next writing there. */
@@ -257,9 +295,9 @@ int ctl_servant_install(
 {
 	pthread_mutex_lock(&servant->lock);
 	keep_pieces(servant);
-	int result = ctl_incoming_install(
-		&servant->incoming, &servant->log, sequence, text, text_bytes
-	);
+	struct ctl_cut cut;
+	int result =
+		ctl_incoming_install(&servant->incoming, sequence, &cut, text, text_bytes);
 	pthread_mutex_unlock(&servant->lock);
 	return result;
 }
@@ -412,8 +450,13 @@ void ctl_servant_start(struct ctl_servant *servant, const struct cfg_settings *s
 		return;
 	}
 	ctl_log_init(&servant->log, settings, &disk_real);
-	ctl_lend_open(&servant->lend, settings, &disk_real);
-	ctl_incoming_open(&servant->incoming, settings, &disk_real);
+	ctl_incoming_init(&servant->incoming, &servant->log, settings);
+	int result = ctl_lend_init(&servant->lend, &servant->log);
+	servant->lent = malloc(DP_SHM_STAGE_ENTRIES * servant->shm->stage_stride_bytes);
+	if (servant->lent == NULL || result < 0) {
+		sf_log(SF_ERROR, "roles: no memory");
+		return;
+	}
 	take_up(servant);
 	if (dp_shm_load(&servant->shm->fill.state) == DP_FILL_DONE)
 		open_store(servant, true);
@@ -443,8 +486,9 @@ void ctl_servant_stop(struct ctl_servant *servant)
 		ctl_arbiter_close(servant->arbiter);
 	if (servant->opened)
 		rec_role_store_close(&servant->store);
-	ctl_incoming_close(&servant->incoming);
+	ctl_incoming_drop(&servant->incoming);
 	ctl_lend_close(&servant->lend);
+	free(servant->lent);
 	ctl_log_free(&servant->log);
 	pthread_mutex_destroy(&servant->lock);
 	dp_shm_detach(servant->shm);

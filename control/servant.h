@@ -38,6 +38,7 @@ struct ctl_servant {
 	/* The thread of records and loans. */
 	pthread_t thread;
 	struct ctl_lend lend;
+	uint8_t *lent; /* entries as they come, before they have their places */
 	struct ctl_incoming incoming;
 	uint64_t stage_done, piece_done; /* numbers of the questions that are answered */
 

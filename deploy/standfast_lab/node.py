@@ -39,7 +39,7 @@ replication: {{
 log: {{ enabled = "{log}"; dir = "{dir}/state"; sync = "{log_sync}"; segment_size = "{log_segment}";
   snapshot_interval = "{snapshot_interval}"; reserve = "{log_reserve}"; }};
 # Nothing is held down, so that a lab can be killed again and again.
-roles: {{ lost_peer = "{lost_peer}"; bootstrap = "auto"; preferred_primary = 0;
+roles: {{ {lost_peer}bootstrap = "auto"; preferred_primary = 0;
   hold_down = "0 s"; max_role_changes_per_hour = 0; takeover_delay = "200 ms"; }};
 {arbiter}assets: {{ model = "{model}"; digest_interval = {digest_interval}; }};
 dataplane: {{
@@ -67,6 +67,11 @@ def _arbiter(directory, options):
     return f'arbiter: {{ kind = "{options["arbiter"]}"; {where}; timeout = "500 ms"; }};\n'
 
 
+def _lost_peer(options):
+    alone = options["arbiter"] == "none" or options["log"] == "off"
+    return f'lost_peer = "{options["lost_peer"]}"; ' if alone else ""
+
+
 def configuration(name, directory, options):
     """The text of the node's configuration file."""
     me, peer = NODES[name], NODES[NODES[name]["peer"]]
@@ -80,7 +85,7 @@ def configuration(name, directory, options):
     return TEMPLATE.format(
         name=name, dir=directory, peer_address=peer["address"], port=PORT,
         service_address=SERVICE_ADDRESS, workers=options[f"workers_{name}"],
-        arbiter=_arbiter(directory, options), lost_peer=options["lost_peer"],
+        arbiter=_arbiter(directory, options), lost_peer=_lost_peer(options),
         lcores=_lcores(options[f"lcores_{name}"], options[f"workers_{name}"]),
         **{key: options[key] for key in (
             "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment", "log_reserve",
