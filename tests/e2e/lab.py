@@ -132,6 +132,7 @@ class LabTest(unittest.TestCase):
         for node in lab.nodes.values():
             try:
                 print(f"--- counters of {node.name}: {_not_zero(node.counters())}", file=sys.stderr)
+                print(f"--- status of {node.name}: {node.status()}", file=sys.stderr)
             except (LabError, OSError, ValueError, subprocess.SubprocessError) as error:
                 print(f"--- no counters of {node.name}: {error}", file=sys.stderr)
         try:
