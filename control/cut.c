@@ -256,7 +256,7 @@ static int take_name(struct ctl_log *log, uint64_t number)
 
 static int prepare_shorter(struct surgery *s)
 {
-	char name[LOG_FILE_NAME_BYTES];
+	char name[LOG_FILE_NAME_BYTES], path[CTL_PATH_BYTES];
 	uint64_t bytes = s->map.bytes;
 	if (!s->shortens)
 		return 0;
@@ -265,10 +265,15 @@ static int prepare_shorter(struct surgery *s)
 	while (bytes > LOG_BLOCK_BYTES && s->map.data[bytes - 1] == 0)
 		bytes--;
 	bytes = sf_min64(sf_round_up(bytes, LOG_BLOCK_BYTES), s->map.bytes);
-	int result = ctl_quarantine_put(&s->quarantine, "log", name, s->map.data, bytes);
+	int result = write_aside(s->log, s->map.data, s->whole_bytes, s->group, s->group_bytes);
 	if (result < 0)
 		return result;
-	return write_aside(s->log, s->map.data, s->whole_bytes, s->group, s->group_bytes);
+	result = ctl_quarantine_put(&s->quarantine, "log", name, s->map.data, bytes);
+	/* A disk that is full gets its room back. */
+	folder_of(s->log, "log/cut.tmp", path);
+	if (result < 0)
+		s->log->disk->remove(s->log->disk, path);
+	return result;
 }
 
 static int move_snapshots(struct surgery *s)

@@ -8,7 +8,8 @@
  * which the cut is asked for again, or the one that was asked for. So the order is:
  *   1. all that is to stay is verified, and the plan is made for what would be left; if that is not
  *      a log that ends with keep, nothing is touched;
- *   2. the segment that holds keep is copied to quarantine, and its shorter form written beside it;
+ *   2. the shorter form of the segment that holds keep is written beside it, and it is copied to
+ *      quarantine;
  *   3. snapshots beyond keep, the newest first: their names say what was durable, so the log may
  *      only become shorter when they are gone;
  *   4. segments behind it, the newest first: each is the end of a valid log when it is the last;

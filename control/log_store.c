@@ -59,9 +59,11 @@ read_file(struct disk *disk, const char *path, uint64_t most, uint64_t limit, st
 		result = size < 0 ? (int)size : -EFBIG;
 	if (result == 0 && size > 0) {
 		size_t bytes = (size_t)sf_min64((uint64_t)size, most);
-		uint8_t *data = aligned_alloc(HUGE_BYTES, sf_round_up(bytes, HUGE_BYTES));
+		bool large = bytes >= HUGE_BYTES;
+		uint64_t alignment = large ? HUGE_BYTES : LOG_BLOCK_BYTES;
+		uint8_t *data = aligned_alloc(alignment, sf_round_up(bytes, alignment));
 		/* Else a fault for each 4 KiB costs more than the reading. */
-		if (data != NULL && bytes >= HUGE_BYTES)
+		if (data != NULL && large)
 			madvise(data, sf_round_up(bytes, HUGE_BYTES), MADV_HUGEPAGE);
 		ssize_t got = data != NULL ? disk->read(disk, file, data, bytes, 0) : -ENOMEM;
 		if (got > 0) {
