@@ -58,8 +58,8 @@ static const struct rec_segment *find(const struct ctl_lend *lend, uint64_t numb
 	return low < log->count && log->segments[low].number == number ? &log->segments[low] : NULL;
 }
 
-/* A header that was not there yet, or is gone, is as if the segment had not begun. */
-static void read_header(struct ctl_lend *lend, struct rec_segment *segment)
+/* One that is gone, or has no header yet, has not begun. */
+static int read_header(struct ctl_lend *lend, struct rec_segment *segment)
 {
 	_Alignas(8) uint8_t block[LOG_BLOCK_BYTES];
 	const struct log_segment_header *header = NULL;
@@ -69,40 +69,19 @@ static void read_header(struct ctl_lend *lend, struct rec_segment *segment)
 	segment->header = LOG_EMPTY;
 	int file = disk->open(disk, path, DISK_READ);
 	if (file < 0)
-		return;
+		return file == -ENOENT ? 0 : file;
 	ssize_t got = disk->read(disk, file, block, sizeof(block), 0);
 	disk->close(disk, file);
+	if (got < 0)
+		return (int)got;
 	segment->header = log_segment_header_check(
-		block, got > 0 ? (uint64_t)got : 0, &lend->log.identity, segment->number, &header
+		block, (uint64_t)got, &lend->log.identity, segment->number, &header
 	);
 	if (segment->header != LOG_OK)
-		return;
+		return 0;
 	segment->first_sequence = header->first_sequence;
 	segment->chain = header->chain;
-}
-
-/* Which segments there are now; headers that were read stay. */
-static int refresh(struct ctl_lend *lend)
-{
-	struct ctl_log *log = &lend->log;
-	struct rec_segment *before = log->segments;
-	uint32_t count = log->count, at = 0;
-	char text[CTL_PATH_BYTES + 256];
-	log->segments = NULL;
-	log->count = 0;
-	int result = ctl_log_look_names(log, text, sizeof(text));
-	for (uint32_t i = 0; i < log->count && result == 0; i++) {
-		struct rec_segment *segment = &log->segments[i];
-		while (at < count && before[at].number < segment->number)
-			at++;
-		if (at < count && before[at].number == segment->number &&
-		    before[at].header == LOG_OK)
-			*segment = before[at];
-		else
-			read_header(lend, segment);
-	}
-	free(before);
-	return result;
+	return 0;
 }
 
 /* From the newest that was begun back, as far as numbers and sequences are dense: the index of the
@@ -121,6 +100,52 @@ static uint32_t oldest(const struct ctl_log *log)
 			break;
 	}
 	return at;
+}
+
+/* A header that is bad ends what can be lent, and no reading ever meets it. */
+static void judge_headers(struct ctl_lend *lend)
+{
+	const struct ctl_log *log = &lend->log;
+	uint32_t at = oldest(log);
+	char path[CTL_PATH_BYTES];
+	if (at == 0 || at == log->count)
+		return;
+	const struct rec_segment *bad = &log->segments[at - 1];
+	if (bad->header == LOG_OK || bad->number + 1 != bad[1].number ||
+	    bad->number == lend->bad_header)
+		return;
+	ctl_log_path(log, bad->number, path);
+	snprintf(lend->text, sizeof(lend->text), "%.300s: %s", path, log_fault_text(bad->header));
+	lend->bad_header = bad->number;
+	lend->damage++;
+}
+
+/* Which segments there are now; headers that were read stay. */
+static int refresh(struct ctl_lend *lend)
+{
+	struct ctl_log *log = &lend->log;
+	struct rec_segment *before = log->segments;
+	uint32_t at = log->count;
+	char text[CTL_PATH_BYTES + 256];
+	log->segments = NULL;
+	log->count = 0;
+	int result = ctl_log_look_names(log, text, sizeof(text));
+	/* From the newest back: when one has begun, those before it had before we look at them. */
+	for (uint32_t i = log->count; i-- > 0 && result == 0;) {
+		struct rec_segment *segment = &log->segments[i];
+		while (at > 0 && before[at - 1].number > segment->number)
+			at--;
+		if (at > 0 && before[at - 1].number == segment->number &&
+		    before[at - 1].header == LOG_OK)
+			*segment = before[at - 1];
+		else
+			result = read_header(lend, segment);
+	}
+	free(before);
+	if (result < 0)
+		ctl_log_free(log);
+	judge_headers(lend);
+	return result;
 }
 
 static uint64_t first_held(const struct ctl_lend *lend)

@@ -27,8 +27,9 @@ struct ctl_lend {
 	/* Told by the owner, before a read: entries up to here were written (dp_shm_log.written).
 	 * 0: not known; then damage in the newest segment looks like its end. */
 	uint64_t written;
-	char text[512];	 /* the newest damage, "": none */
-	uint64_t damage; /* how often */
+	char text[512];	     /* the newest damage, "": none */
+	uint64_t damage;     /* how often */
+	uint64_t bad_header; /* segment: told once */
 
 	/* The place. */
 	int file;		      /* of position.segment, or -1 */
