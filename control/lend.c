@@ -361,20 +361,28 @@ take(struct ctl_lend *lend,
      uint32_t *count,
      uint64_t *bytes)
 {
+	const struct rep_entry *from = NULL;
+	uint64_t taken = 0;
+	bool fits = true;
 	while (lend->left > 0) {
 		uint32_t size = rep_entry_bytes(sf_load16(&lend->entry->payload_bytes));
 		if (lend->next >= first) {
-			if (*bytes + size > room)
-				return false;
-			rep_entry_copy(to + *bytes, lend->entry);
-			*bytes += size;
+			fits = *bytes + taken + size <= room;
+			if (!fits)
+				break;
+			from = from != NULL ? from : lend->entry;
+			taken += size;
 			++*count;
 		}
 		lend->entry = log_next_entry(lend->entry);
 		lend->left--;
 		lend->next++;
 	}
-	return true;
+	/* They stand one behind the other there too. */
+	if (taken > 0)
+		memcpy(to + *bytes, from, taken);
+	*bytes += taken;
+	return fits;
 }
 
 int ctl_lend_read(
