@@ -138,6 +138,116 @@ static void segment_when_it_grows_then_only_whole_groups_are_lent(void **state)
 	surgery_free(s);
 }
 
+/* A disk on which the journal writes a good deal, over two turns, at the Nth opening or reading. */
+struct busy_disk {
+	struct disk disk; /* first: handed out */
+	struct disk *under;
+	const struct ctl_log *log;
+	struct ctl_map maps[3]; /* of segments 2 to 4, as they are in the end */
+	uint64_t calls, at;
+};
+
+static void write_on(struct busy_disk *busy)
+{
+	char path[CTL_PATH_BYTES];
+	if (++busy->calls != busy->at)
+		return;
+	for (uint64_t i = 0; i < 3; i++) {
+		ctl_log_path(busy->log, 2 + i, path);
+		int file = busy->under->open(busy->under, path, DISK_WRITE);
+		assert_true(file >= 0);
+		assert_int_equal(
+			busy->under->write(
+				busy->under, file, busy->maps[i].data, busy->maps[i].bytes, 0
+			),
+			0
+		);
+		busy->under->close(busy->under, file);
+	}
+}
+
+static int busy_open(struct disk *disk, const char *path, unsigned how)
+{
+	struct busy_disk *busy = (struct busy_disk *)(void *)disk;
+	write_on(busy);
+	return busy->under->open(busy->under, path, how);
+}
+
+static ssize_t busy_read(struct disk *disk, int file, void *data, size_t bytes, uint64_t offset)
+{
+	struct busy_disk *busy = (struct busy_disk *)(void *)disk;
+	write_on(busy);
+	return busy->under->read(busy->under, file, data, bytes, offset);
+}
+
+static int busy_list(struct disk *disk, const char *path, disk_each each, void *context)
+{
+	struct busy_disk *busy = (struct busy_disk *)(void *)disk;
+	return busy->under->list(busy->under, path, each, context);
+}
+
+static void busy_close(struct disk *disk, int file)
+{
+	struct busy_disk *busy = (struct busy_disk *)(void *)disk;
+	busy->under->close(busy->under, file);
+}
+
+/* kept: blocks of segment 2 that are there from the beginning; the rest, and all of what follows,
+ * is zeros then. False: the reading has fewer calls. */
+static bool read_while_busy(struct surgery_world *s, uint64_t kept, uint64_t at)
+{
+	static const uint8_t zeros[SURGERY_SEGMENT_BLOCKS * LOG_BLOCK_BYTES];
+	struct shadow *shadow = shadow_crash(s->shadow, SHADOW_LOSE_NONE, 1);
+	struct ctl_log log = surgery_log(s, shadow);
+	struct busy_disk busy = {.under = log.disk, .log = &log};
+	struct ctl_lend lend;
+	char path[CTL_PATH_BYTES];
+	for (uint64_t i = 0; i < 3; i++) {
+		uint64_t from = i == 0 ? kept * LOG_BLOCK_BYTES : 0;
+		ctl_log_path(&log, 2 + i, path);
+		assert_int_equal(
+			ctl_read_file(log.disk, path, LOG_MAX_SEGMENT_BYTES, &busy.maps[i]), 0
+		);
+		int file = log.disk->open(log.disk, path, DISK_WRITE);
+		assert_int_equal(
+			log.disk->write(log.disk, file, zeros, busy.maps[i].bytes - from, from), 0
+		);
+		log.disk->close(log.disk, file);
+	}
+	busy.disk = *log.disk;
+	busy.disk.open = busy_open;
+	busy.disk.read = busy_read;
+	busy.disk.list = busy_list;
+	busy.disk.close = busy_close;
+	struct ctl_log same = log;
+	same.disk = &busy.disk;
+	assert_int_equal(ctl_lend_init(&lend, &same), 0);
+	busy.at = at;
+	uint64_t next = read_on(s, &lend, 1, ROOM_BYTES);
+	bool reached = busy.calls >= at;
+	if (reached)
+		next = read_on(s, &lend, next, ROOM_BYTES);
+	if (*lend.text || (reached && next != surgery_last(s) + 1))
+		fail_msg("%lu blocks, call %lu: entry %lu, %s", kept, at, next, lend.text);
+	ctl_lend_close(&lend);
+	for (uint64_t i = 0; i < 3; i++)
+		ctl_log_unmap(&busy.maps[i]);
+	shadow_free(shadow);
+	return reached;
+}
+
+static void log_when_much_is_written_at_any_call_then_it_is_no_damage(void **state)
+{
+	struct surgery_world *s = surgery_new(8, 1);
+	surgery_segment(s, 3, 5, 0, false);
+	for (uint32_t i = 0; i < 3; i++)
+		surgery_segment(s, 4, 3, 0, true);
+	for (uint64_t kept = 0; kept <= 5; kept++)
+		for (uint64_t at = 1; read_while_busy(s, kept, at);)
+			at++;
+	surgery_free(s);
+}
+
 static void segments_when_removed_then_first_rises_and_reading_goes_on(void **state)
 {
 	struct surgery_world *s = make_log(3);
@@ -335,6 +445,7 @@ int main(void)
 			entries_when_read_from_any_and_in_any_portion_then_as_they_were_written
 		),
 		cmocka_unit_test(segment_when_it_grows_then_only_whole_groups_are_lent),
+		cmocka_unit_test(log_when_much_is_written_at_any_call_then_it_is_no_damage),
 		cmocka_unit_test(segments_when_removed_then_first_rises_and_reading_goes_on),
 		cmocka_unit_test(group_when_any_byte_is_flipped_then_it_is_never_lent),
 		cmocka_unit_test(check_when_a_damaged_group_is_lent_then_it_says_so),
