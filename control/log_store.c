@@ -2,6 +2,7 @@
 #include "control/log_store.h"
 
 #include "config/bytes.h"
+#include "control/cut.h"
 #include "control/text.h"
 
 #include <errno.h>
@@ -58,9 +59,11 @@ read_file(struct disk *disk, const char *path, uint64_t most, uint64_t limit, st
 		result = size < 0 ? (int)size : -EFBIG;
 	if (result == 0 && size > 0) {
 		size_t bytes = (size_t)sf_min64((uint64_t)size, most);
-		uint8_t *data = aligned_alloc(HUGE_BYTES, sf_round_up(bytes, HUGE_BYTES));
+		bool large = bytes >= HUGE_BYTES;
+		uint64_t alignment = large ? HUGE_BYTES : LOG_BLOCK_BYTES;
+		uint8_t *data = aligned_alloc(alignment, sf_round_up(bytes, alignment));
 		/* Else a fault for each 4 KiB costs more than the reading. */
-		if (data != NULL && bytes >= HUGE_BYTES)
+		if (data != NULL && large)
 			madvise(data, sf_round_up(bytes, HUGE_BYTES), MADV_HUGEPAGE);
 		ssize_t got = data != NULL ? disk->read(disk, file, data, bytes, 0) : -ENOMEM;
 		if (got > 0) {
@@ -74,6 +77,11 @@ read_file(struct disk *disk, const char *path, uint64_t most, uint64_t limit, st
 	}
 	disk->close(disk, file);
 	return result;
+}
+
+int ctl_read_file(struct disk *disk, const char *path, uint64_t limit, struct ctl_map *map)
+{
+	return read_file(disk, path, limit, limit, map);
 }
 
 static int
@@ -142,11 +150,12 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int look_at_identity(struct ctl_log *log)
+int ctl_log_look_identity(struct ctl_log *log)
 {
 	char path[CTL_PATH_BYTES];
 	_Alignas(8) uint8_t block[LOG_BLOCK_BYTES];
 	snprintf(path, sizeof(path), "%.480s/identity", log->folder);
+	log->base = 0;
 	int file = log->disk->open(log->disk, path, DISK_READ);
 	if (file == -ENOENT) {
 		log->identity_state = REC_IDENTITY_NONE;
@@ -159,6 +168,12 @@ static int look_at_identity(struct ctl_log *log)
 	if (got < 0)
 		return (int)got;
 	log->identity_state = rec_identity_check(block, (uint64_t)got, &log->identity);
+	if (log->identity_state != REC_IDENTITY_VOID)
+		return 0;
+	ctl_log_free(log);
+	log->base = rec_identity_base(block);
+	log->snapshots[0] = log->base;
+	log->snapshot_count = log->base != 0;
 	return 0;
 }
 
@@ -221,7 +236,7 @@ int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes
 	int result = ctl_log_look_names(log, error, error_bytes);
 	if (result < 0)
 		return result;
-	result = look_at_identity(log);
+	result = ctl_log_look_identity(log);
 	snprintf(path, sizeof(path), "%.480s/identity", log->folder);
 	uint8_t *chunk = malloc(CHUNK_BYTES);
 	if (chunk == NULL)
@@ -278,12 +293,23 @@ void ctl_snapshot_path(const struct ctl_log *log, uint64_t sequence, char path[C
 	snprintf(path, CTL_PATH_BYTES, "%.450s/snap/%s", log->folder, name);
 }
 
+void ctl_snapshot_incoming_path(const struct ctl_log *log, char path[CTL_PATH_BYTES])
+{
+	snprintf(path, CTL_PATH_BYTES, "%.450s/snap/incoming.snap", log->folder);
+}
+
 int ctl_snapshot_open(const struct ctl_log *log, uint64_t sequence, struct ctl_snapshot *snapshot)
 {
 	char path[CTL_PATH_BYTES];
+	int result = -ENOENT;
 	*snapshot = (struct ctl_snapshot){.fault = LOG_SHORT};
+	ctl_snapshot_incoming_path(log, path);
+	/* What bears its name may still be an own one that is to go. */
+	if (log->identity_state == REC_IDENTITY_VOID && log->base == sequence)
+		result = read_file(log->disk, path, SNAP_MAX_BYTES, SNAP_MAX_BYTES, &snapshot->map);
 	ctl_snapshot_path(log, sequence, path);
-	int result = read_file(log->disk, path, SNAP_MAX_BYTES, SNAP_MAX_BYTES, &snapshot->map);
+	if (result == -ENOENT)
+		result = read_file(log->disk, path, SNAP_MAX_BYTES, SNAP_MAX_BYTES, &snapshot->map);
 	if (result < 0 || snapshot->map.data == NULL)
 		return result;
 	snapshot->fault = snap_check(
@@ -440,14 +466,14 @@ static int make_durable(struct ctl_log *log, const struct rec_plan *plan)
 	return result;
 }
 
-int ctl_log_identify(struct ctl_log *log, bool used)
+int ctl_log_mark(struct ctl_log *log, enum rec_identity state, uint64_t base)
 {
 	char path[CTL_PATH_BYTES], temporary[CTL_PATH_BYTES];
 	_Alignas(8) uint8_t block[LOG_BLOCK_BYTES];
 	struct disk *disk = log->disk;
 	snprintf(path, sizeof(path), "%.480s/identity", log->folder);
 	snprintf(temporary, sizeof(temporary), "%.480s/identity.tmp", log->folder);
-	rec_identity_write(block, &log->identity, used, ctl_unix_ns());
+	rec_identity_mark(block, &log->identity, state, base, ctl_unix_ns());
 	disk->remove(disk, temporary); /* of a killed control */
 	int file = disk->open(disk, temporary, DISK_CREATE);
 	if (file < 0)
@@ -461,7 +487,12 @@ int ctl_log_identify(struct ctl_log *log, bool used)
 	return result == 0 ? disk->sync_directory(disk, log->folder) : result;
 }
 
-static int make_folders(struct ctl_log *log)
+int ctl_log_identify(struct ctl_log *log, bool used)
+{
+	return ctl_log_mark(log, used ? REC_IDENTITY_OURS : REC_IDENTITY_NEW, 0);
+}
+
+int ctl_log_make_folders(struct ctl_log *log)
 {
 	char path[CTL_PATH_BYTES];
 	struct disk *disk = log->disk;
@@ -484,7 +515,10 @@ int ctl_log_carry_out(
 )
 {
 	char path[CTL_PATH_BYTES], folder[CTL_PATH_BYTES];
-	int result = make_folders(log);
+	struct ctl_cut cut;
+	int result = ctl_log_make_folders(log);
+	if (result == 0 && log->identity_state == REC_IDENTITY_VOID)
+		result = ctl_log_give_up(log, &cut);
 	snprintf(folder, sizeof(folder), "%.480s/log", log->folder);
 	/* From the newest on, each for good before the next: a crash leaves no number out. */
 	for (uint32_t i = log->count; result == 0 && i-- > 0;) {

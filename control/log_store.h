@@ -23,6 +23,8 @@ struct ctl_log {
 	uint32_t count;
 	struct rec_segment *segments; /* owned, rising by number */
 	enum rec_identity identity_state;
+	uint64_t
+		base; /* with REC_IDENTITY_VOID: the snapshot that takes the log's place; 0: none */
 	uint32_t snapshot_count;
 	uint64_t snapshots[CTL_MAX_SNAPSHOTS]; /* by their names, newest first */
 };
@@ -36,14 +38,19 @@ struct ctl_map {
 
 void ctl_log_init(struct ctl_log *log, const struct cfg_settings *settings, struct disk *disk);
 /* Looks at everything that is there. deep: scans all segments, else only the newest that holds
- * anything, and of the others the headers. 0 or a negative errno with a sentence. */
+ * anything, and of the others the headers. Of a log that was given up (REC_IDENTITY_VOID) only what
+ * takes its place. 0 or a negative errno with a sentence. */
 int ctl_log_look(struct ctl_log *log, bool deep, char *error, size_t error_bytes);
+/* Only whose it is. */
+int ctl_log_look_identity(struct ctl_log *log);
 /* Only which files there are. */
 int ctl_log_look_names(struct ctl_log *log, char *error, size_t error_bytes);
 void ctl_log_free(struct ctl_log *log);
 void ctl_log_path(const struct ctl_log *log, uint64_t number, char path[CTL_PATH_BYTES]);
 int ctl_log_map(const struct ctl_log *log, uint64_t number, struct ctl_map *map);
 void ctl_log_unmap(struct ctl_map *map);
+/* Any file; a longer one than limit is -EFBIG. */
+int ctl_read_file(struct disk *disk, const char *path, uint64_t limit, struct ctl_map *map);
 
 /* Snapshots: by sequence. The header is NULL when the file is not good; then fault and at say why.
  */
@@ -54,6 +61,8 @@ struct ctl_snapshot {
 	uint64_t at;
 };
 void ctl_snapshot_path(const struct ctl_log *log, uint64_t sequence, char path[CTL_PATH_BYTES]);
+/* Where a snapshot of the peer lies until what it replaces is out of the way. */
+void ctl_snapshot_incoming_path(const struct ctl_log *log, char path[CTL_PATH_BYTES]);
 /* Opens and judges one; 0 or a negative errno. The caller closes it. */
 int ctl_snapshot_open(const struct ctl_log *log, uint64_t sequence, struct ctl_snapshot *snapshot);
 void ctl_snapshot_close(struct ctl_snapshot *snapshot);
@@ -70,12 +79,16 @@ void ctl_log_plan(
 );
 
 /* Cuts, and removes files that were prepared and never used; makes folders and identity at a first
- * start. */
+ * start; brings what was given up to quarantine (control/cut.h). */
 int ctl_log_carry_out(
 	struct ctl_log *log, const struct rec_plan *plan, char *error, size_t error_bytes
 );
 /* Writes the identity anew; used: the log has held entries. */
 int ctl_log_identify(struct ctl_log *log, bool used);
+/* The same with any state that a file can say. All or nothing, whenever it ends. */
+int ctl_log_mark(struct ctl_log *log, enum rec_identity state, uint64_t base);
+/* The node's folder with log/ and snap/. */
+int ctl_log_make_folders(struct ctl_log *log);
 
 /* What a plan says, for people: verdict, file, offset, reason, remedy. */
 void ctl_log_say(

@@ -73,7 +73,7 @@ static int open_store(struct cli *cli, struct rec_role_store *store)
 	if (strlen(log.folder) >= REC_ROLE_FOLDER_BYTES)
 		return cli_fail(cli, SF_EXIT_USAGE, "%s: too long", log.folder);
 	uint64_t bytes = read_file(log.folder, "identity", block);
-	bool used = rec_identity_check(block, bytes, &log.identity) == REC_IDENTITY_OURS;
+	bool used = rec_identity_used(rec_identity_check(block, bytes, &log.identity));
 	rec_role_store_open(store, &disk_real, &log.identity, log.folder, used);
 	return SF_EXIT_OK;
 }

@@ -314,6 +314,21 @@ reach_back(const struct rec_segment *first, uint32_t before, uint64_t last_seque
 	return begin_of(first);
 }
 
+/* The log was given up, and this snapshot stands for all of it. It begins a segment, which is made
+ * when the plan is carried out, so that from then on there is one to miss. */
+static void plan_replaced(struct rec_plan *plan, const struct rec_base *base)
+{
+	const struct log_position *place = &base->position;
+	plan->start = plan->reach = plan->position = *place;
+	plan->position.segment = place->segment + 1;
+	if (place->offset == LOG_BLOCK_BYTES)
+		return;
+	plan->verdict = REC_MISSING;
+	plan->fault = LOG_OTHER_PLACE;
+	plan->at_segment = place->segment;
+	plan->at_offset = place->offset;
+}
+
 void rec_plan_make(
 	struct rec_plan *plan,
 	enum rec_identity identity,
@@ -324,6 +339,13 @@ void rec_plan_make(
 {
 	*plan = (struct rec_plan){.verdict = REC_CLEAN, .last_sequence = base->sequence};
 	bool known = base->durable > 0; /* something was durable, whatever the log says */
+	if (identity == REC_IDENTITY_VOID) {
+		count = 0;
+		if (base->sequence > 0) {
+			plan_replaced(plan, base);
+			return;
+		}
+	}
 	/* Prepared files at the end were never used. */
 	uint32_t present = count;
 	while (count > 0 && segments[count - 1].header == LOG_EMPTY &&
@@ -362,7 +384,8 @@ void rec_plan_make(
 								       : REC_FRESH;
 		return;
 	}
-	if (identity != REC_IDENTITY_OURS && identity != REC_IDENTITY_NEW) {
+	if (identity != REC_IDENTITY_OURS && identity != REC_IDENTITY_NEW &&
+	    identity != REC_IDENTITY_EMPTIED) {
 		plan->verdict = REC_NO_IDENTITY;
 		return;
 	}
@@ -424,11 +447,16 @@ struct identity_block {
 	uint64_t cluster_hash;
 	uint64_t created_unix_ns;
 	uint8_t node;
-	uint8_t used;
+	uint8_t state; /* 0 new, 1 used, 2 emptied, 3 void */
 	uint8_t reserved[6];
 	char cluster[LOG_NAME_BYTES];
 	char node_name[LOG_NAME_BYTES];
+	uint64_t base;
 };
+
+static const enum rec_identity identity_states[] = {
+	REC_IDENTITY_NEW, REC_IDENTITY_OURS, REC_IDENTITY_EMPTIED, REC_IDENTITY_VOID};
+#define IDENTITY_STATES (sizeof(identity_states) / sizeof(identity_states[0]))
 
 static uint32_t identity_crc(const void *block)
 {
@@ -440,8 +468,12 @@ static uint32_t identity_crc(const void *block)
 }
 STATIC_CHECK(offsetof(struct identity_block, crc) == 12, "identity_crc leaves it out");
 
-void rec_identity_write(
-	void *block, const struct log_identity *identity, bool used, uint64_t unix_ns
+void rec_identity_mark(
+	void *block,
+	const struct log_identity *identity,
+	enum rec_identity state,
+	uint64_t base,
+	uint64_t unix_ns
 )
 {
 	struct identity_block *id = block;
@@ -452,11 +484,27 @@ void rec_identity_write(
 		.cluster_hash = identity->cluster_hash,
 		.created_unix_ns = unix_ns,
 		.node = identity->node,
-		.used = used,
+		.base = base,
 	};
 	memcpy(id->cluster, identity->cluster, LOG_NAME_BYTES);
 	memcpy(id->node_name, identity->node_name, LOG_NAME_BYTES);
+	while (id->state < IDENTITY_STATES && identity_states[id->state] != state)
+		id->state++;
+	CHECK(id->state < IDENTITY_STATES);
 	id->crc = identity_crc(block);
+}
+
+void rec_identity_write(
+	void *block, const struct log_identity *identity, bool used, uint64_t unix_ns
+)
+{
+	enum rec_identity state = used ? REC_IDENTITY_OURS : REC_IDENTITY_NEW;
+	rec_identity_mark(block, identity, state, 0, unix_ns);
+}
+
+uint64_t rec_identity_base(const void *block)
+{
+	return ((const struct identity_block *)block)->base;
 }
 
 enum rec_identity
@@ -464,10 +512,11 @@ rec_identity_check(const void *block, uint64_t bytes, const struct log_identity 
 {
 	const struct identity_block *id = block;
 	if (bytes < LOG_BLOCK_BYTES || id->magic != IDENTITY_MAGIC ||
-	    id->crc != identity_crc(block) || id->version != LOG_VERSION)
+	    id->crc != identity_crc(block) || id->version != LOG_VERSION ||
+	    id->state >= IDENTITY_STATES)
 		return REC_IDENTITY_BAD;
 	bool ours = id->cluster_hash == identity->cluster_hash && id->node == identity->node;
 	if (!ours)
 		return REC_IDENTITY_OTHER;
-	return id->used ? REC_IDENTITY_OURS : REC_IDENTITY_NEW;
+	return identity_states[id->state];
 }

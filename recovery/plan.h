@@ -91,7 +91,19 @@ enum rec_identity {
 	REC_IDENTITY_OURS,
 	REC_IDENTITY_OTHER,
 	REC_IDENTITY_BAD,
+	/* Ours, used, and then emptied on purpose: that nothing is left is no loss. It ends with
+	 * the next entry that is durable. */
+	REC_IDENTITY_EMPTIED,
+	/* The log was given up in this moment: what lies in the folder does not count any more and
+	 * goes to quarantine, but for one snapshot that takes its place, if there is one. */
+	REC_IDENTITY_VOID,
 };
+/* Has the log of this identity ever held an entry? The role record's reader asks for that. */
+static inline bool rec_identity_used(enum rec_identity identity)
+{
+	return identity == REC_IDENTITY_OURS || identity == REC_IDENTITY_EMPTIED ||
+	       identity == REC_IDENTITY_VOID;
+}
 
 struct rec_plan {
 	enum rec_verdict verdict;
@@ -115,7 +127,9 @@ struct rec_base {
 	uint64_t reach; /* so many of the newest entries are wanted, also those in the snapshot */
 };
 
-/* segments: rising by number. Those before the base's are not looked at. */
+/* segments: rising by number. Those before the base's are not looked at. With REC_IDENTITY_VOID
+ * there are none, and base is the snapshot that takes the log's place: the plan's last_segment is
+ * then 0, its position the segment behind the one that carrying out makes at base->position. */
 void rec_plan_make(
 	struct rec_plan *plan,
 	enum rec_identity identity,
@@ -131,3 +145,14 @@ void rec_identity_write(
 );
 enum rec_identity
 rec_identity_check(const void *block, uint64_t bytes, const struct log_identity *identity);
+/* The same with each of the states NEW, OURS, EMPTIED and VOID. base: with VOID, the sequence of
+ * the snapshot that takes the log's place; else 0. */
+void rec_identity_mark(
+	void *block,
+	const struct log_identity *identity,
+	enum rec_identity state,
+	uint64_t base,
+	uint64_t unix_ns
+);
+/* Of a block that was found to be VOID. */
+uint64_t rec_identity_base(const void *block);

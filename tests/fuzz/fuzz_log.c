@@ -565,7 +565,7 @@ static void run_identity(const uint8_t *data, size_t bytes)
 		uint64_t length = files.bytes[f];
 		enum rec_identity ours = rec_identity_check(block, length, &log_input_identity);
 		enum rec_identity others = rec_identity_check(block, length, &other);
-		bool is_ours = ours == REC_IDENTITY_OURS || ours == REC_IDENTITY_NEW;
+		bool is_ours = ours == REC_IDENTITY_NEW || rec_identity_used(ours);
 		need(ours == rec_identity_check(block, length, &log_input_identity),
 		     "an identity is judged the same twice");
 		need(ours != REC_IDENTITY_NONE, "a file is never none");

@@ -459,6 +459,22 @@ static void identity_when_any_byte_is_flipped_then_bad(void **state)
 	assert_int_equal(rec_identity_check(block, sizeof(block), &identity), REC_IDENTITY_NEW);
 }
 
+static void identity_when_marked_then_it_says_so(void **state)
+{
+	_Alignas(8) uint8_t block[LOG_BLOCK_BYTES];
+	const enum rec_identity states[] = {
+		REC_IDENTITY_NEW, REC_IDENTITY_OURS, REC_IDENTITY_EMPTIED, REC_IDENTITY_VOID};
+	for (uint64_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		rec_identity_mark(block, &identity, states[i], 1000 + i, 7);
+		assert_int_equal(rec_identity_check(block, sizeof(block), &identity), states[i]);
+		assert_int_equal(rec_identity_base(block), 1000 + i);
+		assert_int_equal(rec_identity_used(states[i]), i > 0);
+	}
+	assert_false(rec_identity_used(REC_IDENTITY_NONE));
+	assert_false(rec_identity_used(REC_IDENTITY_BAD));
+	assert_false(rec_identity_used(REC_IDENTITY_OTHER));
+}
+
 static void names_when_made_and_read_then_the_same(void **state)
 {
 	char name[LOG_FILE_NAME_BYTES];
@@ -500,6 +516,7 @@ int main(void)
 			header_when_it_never_reached_the_disk_then_what_is_in_the_segment_goes
 		),
 		cmocka_unit_test(identity_when_any_byte_is_flipped_then_bad),
+		cmocka_unit_test(identity_when_marked_then_it_says_so),
 		cmocka_unit_test(names_when_made_and_read_then_the_same),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL) != 0;

@@ -400,6 +400,62 @@ static void identity_when_not_ours_then_a_snapshot_does_not_help(void **state)
 		}
 }
 
+/* Emptied on purpose: nothing is no loss, but what is there counts in full. */
+static void identity_when_emptied_then_only_an_empty_folder_is_no_loss(void **state)
+{
+	const struct rec_base none = {0};
+	struct rec_plan plan, ours;
+	struct row row;
+	rec_plan_make(&plan, REC_IDENTITY_EMPTIED, NULL, 0, &none);
+	assert_int_equal(plan.verdict, REC_FRESH);
+	for (uint32_t behind = 1; behind <= PLACES; behind++) {
+		struct rec_base base = base_at(behind, false, 0);
+		rec_plan_make(&plan, REC_IDENTITY_EMPTIED, NULL, 0, &base);
+		assert_int_equal(plan.verdict, REC_LOST);
+		for (uint32_t count = 1; count <= SEGMENTS; count++) {
+			make_row(&row, count);
+			rec_plan_make(&plan, REC_IDENTITY_EMPTIED, row.segments, row.count, &base);
+			rec_plan_make(&ours, REC_IDENTITY_OURS, row.segments, row.count, &base);
+			assert_memory_equal(&plan, &ours, sizeof(plan));
+		}
+	}
+}
+
+/* Given up: what is there does not count; a snapshot that begins a segment stands for all of it. */
+static void identity_when_void_then_nothing_but_its_snapshot_counts(void **state)
+{
+	const struct rec_base none = {0};
+	struct rec_base base = base_at(0, false, 0);
+	struct rec_plan plan, again;
+	struct row row;
+	make_row(&row, SEGMENTS);
+	rec_plan_make(&plan, REC_IDENTITY_VOID, row.segments, row.count, &none);
+	assert_int_equal(plan.verdict, REC_FRESH);
+	assert_int_equal(plan.position.segment, 1);
+	base.sequence = base.durable = 42;
+	base.position.segment = 1;
+	base.position.next_sequence = 43;
+	base.position.chain = 7;
+	rec_plan_make(&plan, REC_IDENTITY_VOID, row.segments, row.count, &base);
+	rec_plan_make(&again, REC_IDENTITY_VOID, NULL, 0, &base);
+	assert_memory_equal(&plan, &again, sizeof(plan));
+	assert_int_equal(plan.verdict, REC_CLEAN);
+	assert_int_equal(plan.last_sequence, 42);
+	assert_int_equal(plan.last_segment, 0);
+	assert_memory_equal(&plan.start, &base.position, sizeof(plan.start));
+	assert_int_equal(plan.position.segment, 2);
+	assert_int_equal(plan.position.offset, LOG_BLOCK_BYTES);
+	assert_int_equal(plan.position.next_sequence, 43);
+	assert_int_equal(plan.position.chain, 7);
+	/* One that cannot be read was to be there; one of a place in the middle was not made so. */
+	base.position.offset += LOG_BLOCK_BYTES;
+	rec_plan_make(&plan, REC_IDENTITY_VOID, NULL, 0, &base);
+	assert_int_equal(plan.verdict, REC_MISSING);
+	base.sequence = 0;
+	rec_plan_make(&plan, REC_IDENTITY_VOID, NULL, 0, &base);
+	assert_int_equal(plan.verdict, REC_LOST);
+}
+
 static void reach_when_wanted_then_back_to_it_and_no_further(void **state)
 {
 	struct rec_plan plan;
@@ -440,6 +496,8 @@ int main(void)
 		cmocka_unit_test(headless_newest_when_a_snapshot_names_it_then_damaged_else_removed
 		),
 		cmocka_unit_test(identity_when_not_ours_then_a_snapshot_does_not_help),
+		cmocka_unit_test(identity_when_emptied_then_only_an_empty_folder_is_no_loss),
+		cmocka_unit_test(identity_when_void_then_nothing_but_its_snapshot_counts),
 		cmocka_unit_test(reach_when_wanted_then_back_to_it_and_no_further),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
