@@ -11,6 +11,8 @@
  *       one won in each, everybody else was told who, and the record says so; 4 when not.
  *   arbiter_drive churn CONFIG NODE
  *       changes the record again and again until it is killed; a line for each change that it won.
+ *   arbiter_drive has-etcd
+ *       exit 0 when this build has the arbiter "etcd".
  *
  * The twin arbiter_drive_canary has a deliberate bug, which ARBITER_CANARY names (a number of enum
  * arbiter_canary).
@@ -425,6 +427,8 @@ int main(int argc, char **argv)
 	const char *canary = getenv("ARBITER_CANARY");
 	arbiter_canary = canary != NULL ? (enum arbiter_canary)strtoul(canary, NULL, 10) : 0;
 #endif
+	if (argc == 2 && strcmp(argv[1], "has-etcd") == 0)
+		return cfg_has_etcd() ? SF_EXIT_OK : SF_EXIT_FAILED;
 	if (argc < 3) {
 		fprintf(stderr, "usage: arbiter_drive talk|race|churn CONFIG …\n");
 		return SF_EXIT_USAGE;

@@ -15,7 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from arbiter_world import (CLUSTER, SKIPPED, TIMEOUT_MS, Etcd, Folder, Relay, Stub,  # noqa: E402
+from arbiter_world import (CLUSTER, DRIVE, SKIPPED, TIMEOUT_MS, Etcd, Folder, Relay, Stub,  # noqa: E402
                            Talk, free_port, http, pair_of, race, value_of, wait_until)
 
 FULL = os.environ.get("STANDFAST_TESTS") == "full"
@@ -521,5 +521,8 @@ class Users(Case):
 if __name__ == "__main__":
     if not shutil.which("etcd"):
         print("skipped: etcd is not installed (deploy/install-deps test)")
+        sys.exit(SKIPPED)
+    if subprocess.run([DRIVE, "has-etcd"]).returncode != 0:
+        print("skipped: this build has no etcd (libcurl was not there)")
         sys.exit(SKIPPED)
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])
