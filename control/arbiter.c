@@ -30,6 +30,7 @@ struct ctl_arbiter {
 struct question {
 	uint64_t begin_ns, deadline_ns;
 	struct arbiter_found found;
+	uint32_t known_epoch; /* that the asker knows of: of a change the old value's */
 	struct rep_pair pair; /* of found; epoch 0: nothing is there */
 	enum ctl_arbiter_alarm alarm;
 	bool answered;
@@ -117,20 +118,26 @@ deny(struct question *question, enum ctl_arbiter_alarm alarm, const char *format
 	return false;
 }
 
+static uint32_t least_epoch(const struct ctl_arbiter *arbiter, const struct question *question)
+{
+	return (uint32_t)sf_max64(arbiter->seen.epoch, question->known_epoch);
+}
+
 /* W08: does it know less than was seen, or something else? With the lock. */
 static bool went_back(const struct ctl_arbiter *arbiter, struct question *question)
 {
 	const struct rec_arbiter_seen *seen = &arbiter->seen;
 	uint32_t epoch = question->pair.epoch;
 	uint64_t revision = question->found.revision;
-	if (epoch < seen->epoch)
+	uint32_t known = least_epoch(arbiter, question);
+	if (epoch < known)
 		return !deny(
 			question,
 			CTL_ARBITER_WENT_BACK,
 			"the arbiter says epoch %" PRIu32 ", and has said %" PRIu32
 			": was it restored from a backup?",
 			epoch,
-			seen->epoch
+			known
 		);
 	/* One revision is one value; a later epoch has a later revision. */
 	if (revision < seen->mod_revision ||
@@ -170,12 +177,13 @@ static bool judge(const struct ctl_arbiter *arbiter, struct question *question)
 			question->found.id,
 			seen->cluster_id
 		);
+	uint32_t known = least_epoch(arbiter, question);
 	if (question->pair.epoch == 0)
-		return seen->epoch == 0 ||
+		return known == 0 ||
 		       deny(question,
 			    CTL_ARBITER_BLANK,
 			    "the arbiter has no pair record, and has had one of epoch %" PRIu32,
-			    seen->epoch);
+			    known);
 	return !went_back(arbiter, question);
 }
 
@@ -310,6 +318,7 @@ decide(struct ctl_arbiter *arbiter, struct question *question, const struct rep_
 		snprintf(question->why, sizeof(question->why), "no such change can be asked for");
 		return REP_ANSWER_UNKNOWN;
 	}
+	question->known_epoch = ask->from.epoch;
 	if (ask->from.epoch < ctl_arbiter_seen(arbiter).epoch && !CTL_ARBITER_CANARY(TRUSTS))
 		return read_pair(arbiter, question) ? judge_other(question, ask)
 						    : REP_ANSWER_UNKNOWN;

@@ -21,7 +21,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
 CPUS = len(os.sched_getaffinity(0))
 STATE = os.path.join(ROOT, "build", "tests-full.json")
 FULL_TIMEOUTS = 20          # times the usual ones
-FULL_EXECUTIONS = {"fuzz_log": 1_000_000, "fuzz_snapshot": 1_000_000, "fuzz_record": 1_000_000}
+FULL_EXECUTIONS = {"fuzz_log": 1_000_000, "fuzz_snapshot": 1_000_000, "fuzz_record": 1_000_000,
+                   "fuzz_arbiter": 1_000_000}
 
 # name: (compiler, options)
 BUILDS = {
@@ -83,6 +84,7 @@ def suites(full):
         of_meson("structure", quick=True),
         of_meson("unit", quick=True),
         of_meson("control", quick=True),
+        of_meson("arbiter", quick=True),
         of_meson("fuzz-replay", suite="fuzz", quick=True),
         of_meson("oracle"),
         of_meson("sim", quick=True),
@@ -94,6 +96,7 @@ def suites(full):
         of_meson("perf"),
         Suite("clang", "build-clang", only_build=True),
         of_meson("asan-unit", "build-asan", "unit"),
+        of_meson("asan-arbiter", "build-asan", "arbiter"),
         of_meson("asan-sim", "build-asan", "sim"),
         of_meson("asan-vdev", "build-asan", "vdev"),
         Suite("tsan", "build-tsan", ["shm", "pair-updates", "threads",

@@ -112,6 +112,17 @@ static void least_file_when_loaded_has_the_defaults(void **state)
 	assert_int_equal(s->workers, 1);
 	assert_int_equal(s->lcore_count, 1);
 	assert_true(s->lcores[0].sequencer);
+	assert_int_equal(s->arbiter.kind, CFG_ARBITER_NONE);
+	assert_int_equal(s->arbiter.endpoint_count, 0);
+	assert_string_equal(s->arbiter.key, "");
+	assert_string_equal(s->arbiter.user, "");
+	assert_int_equal(s->arbiter.timeout_ns, 500000000);
+	assert_int_equal(s->roles.lost_peer, CFG_PRIMARY_CONTINUES);
+	assert_int_equal(s->roles.bootstrap, CFG_BOOTSTRAP_MANUAL);
+	assert_int_equal(s->roles.preferred_primary, 0);
+	assert_int_equal(s->roles.hold_down_ns, 2000000000);
+	assert_int_equal(s->roles.max_changes_per_hour, 20);
+	assert_int_equal(s->roles.takeover_delay_ns, 200000000);
 }
 
 static void values_when_written_arrive_in_their_fields(void **state)
