@@ -52,11 +52,13 @@ const char *ctl_arbiter_alarm_name(enum ctl_arbiter_alarm alarm)
 
 /* --- Making and ending --- */
 
-static struct arbiter_way *open_way(const struct cfg_settings *settings, char *why)
+static struct arbiter_way *
+open_way(const struct cfg_settings *settings, const struct rec_arbiter_seen *seen, char *why)
 {
+	bool first = seen->cluster_id == 0 && seen->epoch == 0;
 	switch (settings->arbiter.kind) {
 	case CFG_ARBITER_FILE:
-		return arbiter_open_file(settings, why);
+		return arbiter_open_file(settings, first, why);
 	case CFG_ARBITER_ETCD:
 #ifdef SF_ETCD
 		return arbiter_open_etcd(settings, why);
@@ -81,7 +83,7 @@ struct ctl_arbiter *ctl_arbiter_open(
 	char why[CTL_ARBITER_WHY_BYTES] = "no memory";
 	struct ctl_arbiter *arbiter = calloc(1, sizeof(*arbiter));
 	if (arbiter != NULL)
-		arbiter->way = open_way(settings, why);
+		arbiter->way = open_way(settings, seen, why);
 	if (arbiter == NULL || arbiter->way == NULL) {
 		snprintf(error, error_bytes, "%s", why);
 		free(arbiter);

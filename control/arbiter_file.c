@@ -28,7 +28,8 @@
 
 struct file_way {
 	struct arbiter_way way;
-	int folder;
+	const char *dir;
+	int folder; /* opened for each question: it may be another one by then (a mount) */
 	char name[CFG_NAME_BYTES + 8]; /* of the record, in the folder */
 	char lock_name[CFG_NAME_BYTES + 8];
 	char new_name[CFG_NAME_BYTES + 8];
@@ -42,6 +43,14 @@ static struct file_way *of(struct arbiter_way *way)
 static void say(char *why, const char *what, const char *name, int error)
 {
 	snprintf(why, CTL_ARBITER_WHY_BYTES, "%s %s: %s", name, what, strerror(error));
+}
+
+static bool open_folder(struct file_way *file, char *why)
+{
+	file->folder = open(file->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (file->folder < 0)
+		say(why, "cannot be opened", file->dir, errno);
+	return file->folder >= 0;
 }
 
 /* --- Reading --- */
@@ -95,9 +104,15 @@ static enum arbiter_result make_durable(const struct file_way *file, char *why)
 static enum arbiter_result
 file_read(struct arbiter_way *way, uint64_t deadline_ns, struct arbiter_found *found, char *why)
 {
-	const struct file_way *file = of(way);
+	struct file_way *file = of(way);
+	enum arbiter_result result = ARBITER_SILENT;
 	(void)deadline_ns;
-	return look(file, found, why) ? make_durable(file, why) : ARBITER_SILENT;
+	if (!open_folder(file, why))
+		return result;
+	if (look(file, found, why))
+		result = make_durable(file, why);
+	close(file->folder);
+	return result;
 }
 
 /* --- The lock --- */
@@ -203,20 +218,22 @@ static enum arbiter_result file_swap(
 	char *why
 )
 {
-	const struct file_way *file = of(way);
-	enum arbiter_result result;
+	struct file_way *file = of(way);
+	enum arbiter_result result = ARBITER_SILENT;
+	if (!open_folder(file, why))
+		return result;
 	int lock = take_lock(file, deadline_ns, why);
-	if (lock < 0)
-		return ARBITER_SILENT;
+	if (lock < 0) {
+		close(file->folder);
+		return result;
+	}
 	/* Who holds the lock sees what the last holder did, who may have died before its last sync.
 	 */
-	if (!look(file, found, why))
-		result = ARBITER_SILENT;
-	else if (is_equal(found, from))
-		result = replace(file, to, ++found->revision, why);
-	else
-		result = make_durable(file, why);
+	if (look(file, found, why))
+		result = is_equal(found, from) ? replace(file, to, ++found->revision, why)
+					       : make_durable(file, why);
 	close(lock);
+	close(file->folder);
 	return result;
 }
 
@@ -227,11 +244,11 @@ static void file_shun(struct arbiter_way *way)
 
 static void file_close(struct arbiter_way *way)
 {
-	close(of(way)->folder);
 	free(way);
 }
 
-struct arbiter_way *arbiter_open_file(const struct cfg_settings *settings, char *why)
+/* make: nothing was ever seen of it. Later a folder that is missing is one that is not mounted. */
+struct arbiter_way *arbiter_open_file(const struct cfg_settings *settings, bool make, char *why)
 {
 	const char *dir = settings->arbiter.dir;
 	struct file_way *file = calloc(1, sizeof(*file));
@@ -246,10 +263,8 @@ struct arbiter_way *arbiter_open_file(const struct cfg_settings *settings, char 
 	snprintf(file->name, sizeof(file->name), "%s.pair", settings->cluster);
 	snprintf(file->lock_name, sizeof(file->lock_name), "%s.lock", settings->cluster);
 	snprintf(file->new_name, sizeof(file->new_name), "%s.new", settings->cluster);
-	file->folder = -1;
-	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
-		file->folder = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (file->folder >= 0)
+	file->dir = dir;
+	if (!make || mkdir(dir, 0700) == 0 || errno == EEXIST)
 		return &file->way;
 	snprintf(why, CTL_ARBITER_WHY_BYTES, "arbiter.dir %s: %s", dir, strerror(errno));
 	free(file);

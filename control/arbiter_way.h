@@ -41,7 +41,7 @@ struct arbiter_way {
 	void (*close)(struct arbiter_way *way);
 };
 /* why is CTL_ARBITER_WHY_BYTES long everywhere. Errors: NULL and why. */
-struct arbiter_way *arbiter_open_file(const struct cfg_settings *settings, char *why);
+struct arbiter_way *arbiter_open_file(const struct cfg_settings *settings, bool make, char *why);
 struct arbiter_way *arbiter_open_etcd(const struct cfg_settings *settings, char *why);
 
 /* Deliberate bugs for the checkers of the tests, in a twin of these sources that only they link. */

@@ -33,10 +33,10 @@ struct run {
 	struct ctl_snapshot snapshot;
 	uint64_t head; /* of the ring, ours */
 	uint64_t look_ns, say_ns;
-	uint32_t epoch; /* of the newest entry */
+	uint32_t epoch;		      /* of the newest entry */
 	struct dp_want_refill refill; /* number 0: the node's start */
 	struct rep_record record;     /* at the start */
-	bool fell_back; /* there was damage in what the snapshot covers */
+	bool fell_back;		      /* there was damage in what the snapshot covers */
 };
 
 static void finish(struct ctl_replay *replay, enum ctl_replay_state state)
@@ -359,9 +359,7 @@ static bool change_log(struct run *run)
 		);
 		/* Nothing of ours leads to that entry: then all comes from the peer. */
 		if (result == -ENODATA)
-			result = ctl_log_empty(
-				&run->log, &cut, replay->text, sizeof(replay->text)
-			);
+			result = ctl_log_empty(&run->log, &cut, replay->text, sizeof(replay->text));
 	}
 	if (result < 0)
 		return refuse(run);

@@ -3,8 +3,9 @@
  * Replay, control's half (dataplane/fill.c is the other): a thread that looks at the node's log,
  * makes the plan, streams the entries into the dataplane's memory through the ring of the memory
  * file, verifying each group in the very place that the dataplane reads it from, and then cuts a
- * torn tail. In a refill the log is cut first, or replaced by a snapshot. Control's main thread goes on serving meanwhile. Killed at any moment, nothing but the
- * cut has changed on disk, and the next control begins again.
+ * torn tail. In a refill the log is cut first, or replaced by a snapshot. Control's main thread
+ * goes on serving meanwhile. Killed at any moment, nothing but the cut has changed on disk, and the
+ * next control begins again.
  *
  * Owner: control's main thread; progress is read by it at any time.
  */

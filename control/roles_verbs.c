@@ -217,7 +217,8 @@ int cli_init(struct cli *cli)
 		return cli_fail(
 			cli,
 			SF_EXIT_FAILED,
-			"no pair yet: node \"%s\" is %s (%s); both nodes must be blank and see each "
+			"no pair yet: node \"%s\" is %s (%s); both nodes must be blank and see "
+			"each "
 			"other",
 			cli->shm->node,
 			ctl_mode_name(mode_of(cli)),

@@ -16,8 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ROUND_NS 20000000L /* at the latest, between two looks */
-#define LOOK_NS 1000000000ull /* between looks at what changes slowly */
+#define ROUND_NS 20000000L     /* at the latest, between two looks */
+#define LOOK_NS 1000000000ull  /* between looks at what changes slowly */
 #define NO_ENTRIES_NS 1000000L /* before "not now" is said again */
 
 static bool stopping(const struct ctl_servant *servant)
@@ -45,7 +45,11 @@ static int open_store(struct ctl_servant *servant, bool used)
 	if (servant->opened)
 		return 0;
 	rec_role_store_open(
-		&servant->store, servant->log.disk, &servant->log.identity, servant->log.folder, used
+		&servant->store,
+		servant->log.disk,
+		&servant->log.identity,
+		servant->log.folder,
+		used
 	);
 	servant->opened = true;
 	return 0;
@@ -70,7 +74,8 @@ static bool write_record(struct ctl_servant *servant, const struct dp_want_recor
 	if (result < 0) {
 		if (dp_shm_load(&shm->servant.record_error) == 0)
 			sf_log(SF_ERROR,
-			       "%s: the role record cannot be written: %s; the node keeps its role, "
+			       "%s: the role record cannot be written: %s; the node keeps its "
+			       "role, "
 			       "and can take no other one until control is started again",
 			       servant->log.folder,
 			       strerror(-result));
@@ -296,8 +301,7 @@ int ctl_servant_install(
 	pthread_mutex_lock(&servant->lock);
 	keep_pieces(servant);
 	struct ctl_cut cut;
-	int result =
-		ctl_incoming_install(&servant->incoming, sequence, &cut, text, text_bytes);
+	int result = ctl_incoming_install(&servant->incoming, sequence, &cut, text, text_bytes);
 	pthread_mutex_unlock(&servant->lock);
 	return result;
 }
@@ -369,7 +373,8 @@ static void answer(struct ctl_servant *servant, const struct rep_ask *ask)
 	answer.id = ask->id;
 	if (answer.outcome == REP_ANSWER_UNKNOWN) {
 		dp_shm_store(
-			&shm->servant.arbiter_unknown, dp_shm_load(&shm->servant.arbiter_unknown) + 1
+			&shm->servant.arbiter_unknown,
+			dp_shm_load(&shm->servant.arbiter_unknown) + 1
 		);
 	} else {
 		dp_shm_store(&shm->servant.arbiter_unknown, 0);

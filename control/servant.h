@@ -7,7 +7,8 @@
  * written again, a question asked again (a compare-and-set that was carried out is recognised by
  * its own value).
  *
- * Owner: control's main thread, which boots the node through it, and passes the operator's words on.
+ * Owner: control's main thread, which boots the node through it, and passes the operator's words
+ * on.
  */
 #pragma once
 
@@ -58,8 +59,8 @@ void ctl_servant_stop(struct ctl_servant *servant);
 /* Is this node's role by the pair record? Without a log roles are as configured. */
 bool ctl_servant_wanted(const struct cfg_settings *settings);
 
-/* A new life of the node: reads the role record, makes it ready (R7), and writes it durably. 0; or a
- * negative errno with a sentence, and the node does not start. used: the log has held entries. */
+/* A new life of the node: reads the role record, makes it ready (R7), and writes it durably. 0; or
+ * a negative errno with a sentence, and the node does not start. used: the log has held entries. */
 int ctl_servant_boot(
 	struct ctl_servant *servant,
 	uint64_t incarnation,

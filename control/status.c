@@ -101,9 +101,7 @@ static json_t *arbiter_build(const struct dp_shm *shm)
 	bool asked = dp_shm_load(&servant->arbiter_asked) != 0;
 	bool good = dp_shm_load(&servant->arbiter_unknown) == 0;
 	cli_set_text(tree, "kind", none ? "none" : kinds[kind]);
-	json_object_set_new(
-		tree, "reachable", none || !asked ? json_null() : json_boolean(good)
-	);
+	json_object_set_new(tree, "reachable", none || !asked ? json_null() : json_boolean(good));
 	if (none)
 		return tree;
 	if (!good && dp_box_get(&servant->arbiter_why, &why)) {
@@ -128,7 +126,7 @@ static json_t *pair_build(const struct dp_shm *shm)
 	cli_set_text(
 		tree,
 		"primary",
-		dp_shm_load(&status->pair_epoch) == 0			? "none"
+		dp_shm_load(&status->pair_epoch) == 0		     ? "none"
 		: dp_shm_load(&status->pair_primary) == shm->node_id ? shm->node
 								     : shm->peer
 	);
@@ -139,9 +137,7 @@ static json_t *pair_build(const struct dp_shm *shm)
 		: holder == shm->node_id     ? shm->node
 					     : shm->peer
 	);
-	json_object_set_new(
-		tree, "lost_memory", json_boolean(dp_shm_load(&status->amnesiac) != 0)
-	);
+	json_object_set_new(tree, "lost_memory", json_boolean(dp_shm_load(&status->amnesiac) != 0));
 	json_object_set_new(
 		tree,
 		"record_error",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A value of several words in the memory file that one process writes and others read whole: a
- * seqlock (Lameter, "Effective synchronization on Linux/NUMA systems", 2005). Whoever reads while it
- * is written gets nothing, and looks again later; nobody ever waits. A writer that was killed in the
- * middle leaves a box that cannot be read until it is written again.
+ * seqlock (Lameter, "Effective synchronization on Linux/NUMA systems", 2005). Whoever reads while
+ * it is written gets nothing, and looks again later; nobody ever waits. A writer that was killed in
+ * the middle leaves a box that cannot be read until it is written again.
  *
  * The type's size must be a multiple of 8.
  */
@@ -14,10 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define DP_BOX(type)                                                     \
-	struct {                                                         \
+#define DP_BOX(type)                                                      \
+	struct {                                                          \
 		uint64_t version __attribute__((aligned(64))); /* odd: */ \
-		type value;                                              \
+		type value;                                               \
 	}
 
 static inline void dp_box_write(uint64_t *version, void *to, const void *from, size_t bytes)
@@ -37,8 +37,7 @@ static inline void dp_box_write(uint64_t *version, void *to, const void *from, s
 }
 
 /* False: it is being written, or was never. */
-static inline bool
-dp_box_read(const uint64_t *version, const void *from, void *to, size_t bytes)
+static inline bool dp_box_read(const uint64_t *version, const void *from, void *to, size_t bytes)
 {
 	const uint64_t *words = from;
 	uint8_t *target = to;
@@ -55,5 +54,4 @@ dp_box_read(const uint64_t *version, const void *from, void *to, size_t bytes)
 
 #define dp_box_put(box, from) \
 	dp_box_write(&(box)->version, &(box)->value, (from), sizeof((box)->value))
-#define dp_box_get(box, to) \
-	dp_box_read(&(box)->version, &(box)->value, (to), sizeof((box)->value))
+#define dp_box_get(box, to) dp_box_read(&(box)->version, &(box)->value, (to), sizeof((box)->value))

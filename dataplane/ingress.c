@@ -263,8 +263,8 @@ dropped:
 	rte_pktmbuf_free(mbuf);
 }
 
-/* The service address comes or goes with the role. Said more than once: a frame may be lost, and the
- * node that had it may only now be giving it up (N22). */
+/* The service address comes or goes with the role. Said more than once: a frame may be lost, and
+ * the node that had it may only now be giving it up (N22). */
 static void move_service(struct dp_ingress *ingress, uint32_t service, uint64_t now_ns)
 {
 	ingress->service_address = service;

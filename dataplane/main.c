@@ -20,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 
-#define LEAVE_NS 50000000ull /* for GOODBYE to go out, and answers that are under way */
+#define LEAVE_NS 50000000ull	    /* for GOODBYE to go out, and answers that are under way */
 #define ORDER_MOST_NS 5000000000ull /* for a stop in good order */
 #define RECORD_MOST_NS 2000000000ull
 

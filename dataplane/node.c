@@ -331,7 +331,8 @@ static void core_config(const struct dp_node *node, struct rep_core_config *conf
 	};
 	STATIC_CHECK(
 		(int)CFG_ACK_RECEIVED == REP_ACK_RECEIVED &&
-			(int)CFG_ACK_DURABLE == REP_ACK_DURABLE && (int)CFG_ACK_NONE == REP_ACK_NONE,
+			(int)CFG_ACK_DURABLE == REP_ACK_DURABLE &&
+			(int)CFG_ACK_NONE == REP_ACK_NONE,
 		"the words of the configuration are the core's"
 	);
 }

@@ -157,8 +157,8 @@ uint32_t dp_sequencer_follow(
 }
 
 /* Follows the appended entries but for the node's own, which went to the workers when they were
- * sequenced (a step brings one kind or the other). Returns false when an entry of the peer does not fit: then nothing of
- * this update may be acknowledged. */
+ * sequenced (a step brings one kind or the other). Returns false when an entry of the peer does not
+ * fit: then nothing of this update may be acknowledged. */
 static bool append(struct dp_sequencer *sequencer, uint32_t own)
 {
 	enum rep_session_fault fault;

@@ -105,7 +105,7 @@ struct dp_sequencer {
 	bool peer_mac_known;
 	bool reads_waiting; /* a read came with this poll */
 	bool leaving;
-	bool left; /* read by the main thread */
+	bool left;	      /* read by the main thread */
 	uint32_t first_inbox; /* of the next poll */
 	uint64_t now_ns;
 	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
@@ -177,7 +177,8 @@ static inline bool dp_sequencer_fills(const struct dp_sequencer *sequencer)
 }
 
 /* --- fill.c --- */
-/* While the core is not started, or refilled: takes what control fills in; returns the work done. */
+/* While the core is not started, or refilled: takes what control fills in; returns the work done.
+ */
 unsigned dp_fill_poll(struct dp_sequencer *sequencer);
 
 /* --- sequencer.c --- */

@@ -77,7 +77,10 @@ dp_sequencer_decode(struct dp_sequencer *sequencer, struct rte_mbuf **mbufs, uin
 			frame
 		);
 		if (likely(fault == REP_FRAME_OK)) {
-			if (unlikely(frame->header->type == REP_FRAME_SNAPSHOT && !dp_roles_can_keep(sequencer))) {
+			if (unlikely(
+				    frame->header->type == REP_FRAME_SNAPSHOT &&
+				    !dp_roles_can_keep(sequencer)
+			    )) {
 				sequencer->counters->drop_keep_full++; /* asked for again */
 				continue;
 			}
@@ -175,8 +178,8 @@ static const struct rep_entry *lent_entry(const struct dp_sequencer *sequencer, 
 {
 	const struct dp_give_stage *stage = &sequencer->roles.stage;
 	const uint8_t *base = dp_shm_staged(sequencer->shm, stage->number);
-	return (const struct rep_entry *)(base + (sequence - stage->range.first) *
-							 sequencer->shm->stage_stride_bytes);
+	return (const struct rep_entry
+			*)(base + (sequence - stage->range.first) * sequencer->shm->stage_stride_bytes);
 }
 
 /* Entries of the range from *sequence on, as many as a frame holds. */
@@ -206,8 +209,8 @@ static bool send_data_frame(struct out *out, const struct rep_send *send, uint64
 		count++;
 		(*sequence)++;
 	}
-	/* Any one entry fits (node.c), so each frame takes the range further; but what control lends
-	 * may be anything. */
+	/* Any one entry fits (node.c), so each frame takes the range further; but what control
+	 * lends may be anything. */
 	CHECK(count > 0 || send->staged);
 	if (unlikely(count == 0)) {
 		sequencer->counters->bad_lent_entry++;
@@ -228,8 +231,9 @@ static void send_data(struct out *out, const struct rep_send *send)
 			return; /* no mbuf: the rest counts as lost */
 }
 
-static void
-put_control(struct out *out, struct rte_mbuf *mbuf, const struct rep_send *send, uint32_t body_bytes)
+static void put_control(
+	struct out *out, struct rte_mbuf *mbuf, const struct rep_send *send, uint32_t body_bytes
+)
 {
 	struct dp_sequencer *sequencer = out->sequencer;
 	struct rep_header *header = rte_pktmbuf_mtod_offset(mbuf, struct rep_header *, ETHER_BYTES);
@@ -301,7 +305,9 @@ static void send_control(struct out *out, const struct rep_send *send)
 		body_bytes = sizeof(fetch);
 	}
 	if (body_bytes > 0)
-		memcpy(rte_pktmbuf_mtod_offset(mbuf, uint8_t *, ETHER_BYTES + REP_FRAME_HEADER_BYTES),
+		memcpy(rte_pktmbuf_mtod_offset(
+			       mbuf, uint8_t *, ETHER_BYTES + REP_FRAME_HEADER_BYTES
+		       ),
 		       body,
 		       body_bytes);
 	put_control(out, mbuf, send, body_bytes);

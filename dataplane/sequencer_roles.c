@@ -41,8 +41,7 @@ bool dp_roles_hear(struct dp_sequencer *sequencer)
 		roles->answer = answer;
 		roles->answered = true;
 	}
-	if (gives->operation.version != 0 &&
-	    (whole &= dp_box_get(&gives->operation, &operation)) &&
+	if (gives->operation.version != 0 && (whole &= dp_box_get(&gives->operation, &operation)) &&
 	    operation.number != roles->operation.number) {
 		roles->operation = operation;
 		roles->operated = true;

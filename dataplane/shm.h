@@ -33,7 +33,7 @@
 #define DP_SHM_STAGE_ENTRIES 1024	 /* of the log, lent to a learner at once */
 #define DP_SHM_PIECE_BYTES (64ull << 10) /* of a snapshot, lent at once, or asked for */
 #define DP_SHM_WHY_BYTES 256
-#define DP_SHM_KEEP_BYTES (1ull << 20)	 /* of a snapshot that comes in: power of two */
+#define DP_SHM_KEEP_BYTES (1ull << 20) /* of a snapshot that comes in: power of two */
 
 /* What a node's latency is made of, each a histogram in ns. The first three have the sequencer as
  * writer, the last the worker. */
@@ -180,9 +180,9 @@ struct dp_shm_checkpoint {
 	uint64_t damage; /* the log was not as it should be behind this sequence, + 1; 0: never */
 } __attribute__((aligned(64)));
 
-/* The role machine's servant is control: it writes the role record, asks the arbiter, reads and cuts
- * the log. What the core wants of it stands here until it is done: a control that was killed in
- * between finds it again. Each want has a number of its own, and is answered once under it.
+/* The role machine's servant is control: it writes the role record, asks the arbiter, reads and
+ * cuts the log. What the core wants of it stands here until it is done: a control that was killed
+ * in between finds it again. Each want has a number of its own, and is answered once under it.
  *
  * Writer: the sequencer. bell is a futex: raised and rung after every change. */
 struct dp_want_record {

@@ -312,9 +312,9 @@ struct rep_core {
 	/* Of what has been filled in again; the node speaks of its old history until that ends. */
 	uint32_t filled_count;
 	struct rep_lineage filled[REP_MAX_LINEAGE];
-	struct {		/* a snapshot that is on its way */
-		bool active;	/* LEARNER: it replaces all that we hold */
-		bool asked;	/* primary: a piece is due, or being fetched from the disk */
+	struct {	     /* a snapshot that is on its way */
+		bool active; /* LEARNER: it replaces all that we hold */
+		bool asked;  /* primary: a piece is due, or being fetched from the disk */
 		uint64_t sequence, total, offset;
 		uint64_t goal;	 /* end of what was asked for */
 		uint64_t due_ns; /* LEARNER: ask again then */
