@@ -79,11 +79,30 @@ static void print_words(const struct cfg_row *row, char *text, size_t bytes)
 		);
 }
 
+/* What a row's default calls it when there is none. */
+static bool is_absence(const struct cfg_row *row, const char *text)
+{
+	return strcmp(row->preset, text) == 0 &&
+	       (strcmp(text, "none") == 0 || strcmp(text, "auto") == 0);
+}
+
 void cfg_value_wanted(const struct cfg_row *row, char wanted[CFG_WHY_BYTES])
 {
 	char words[CFG_WHY_BYTES - 16];
 
 	switch (row->type) {
+	case CFG_TYPE_NAME:
+	case CFG_TYPE_PATH:
+		if (!is_absence(row, row->preset))
+			break;
+		snprintf(
+			wanted,
+			CFG_WHY_BYTES,
+			"a string: %s, or \"%s\"",
+			row->type == CFG_TYPE_NAME ? "a name" : "an absolute path",
+			row->preset
+		);
+		return;
 	case CFG_TYPE_INTEGER:
 		snprintf(wanted, CFG_WHY_BYTES, "an integer such as %s", row->preset);
 		return;
@@ -103,8 +122,9 @@ void cfg_value_wanted(const struct cfg_row *row, char wanted[CFG_WHY_BYTES])
 		snprintf(wanted, CFG_WHY_BYTES, "an array of strings");
 		return;
 	default:
-		snprintf(wanted, CFG_WHY_BYTES, "a string such as \"%s\"", row->preset);
+		break;
 	}
+	snprintf(wanted, CFG_WHY_BYTES, "a string such as \"%s\"", row->preset);
 }
 
 /* ---------------------------------------------------------------- into a field */
@@ -182,13 +202,6 @@ from_word(const struct cfg_row *row, const char *text, void *base, char why[CFG_
 	print_words(row, words, sizeof(words));
 	snprintf(why, CFG_WHY_BYTES, "%s is not one of %s", cfg_quote(text, quoted), words);
 	return false;
-}
-
-/* What a row's default calls it when there is none. */
-static bool is_absence(const struct cfg_row *row, const char *text)
-{
-	return strcmp(row->preset, text) == 0 &&
-	       (strcmp(text, "none") == 0 || strcmp(text, "auto") == 0);
 }
 
 static const char *copy_text(const struct cfg_row *row, const char *text, char *field)

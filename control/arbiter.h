@@ -80,8 +80,9 @@ struct ctl_arbiter *ctl_arbiter_open(
 void ctl_arbiter_close(struct ctl_arbiter *arbiter); /* NULL is fine */
 
 /* Asks, and fills the answer; answer->id is the question's. why: the reason of REP_ANSWER_UNKNOWN,
- * else "". A record that was never made is REP_ANSWER_READ, or LOST, with epoch 0; an exchange from
- * epoch 0 makes it, if none is there. */
+ * else "". A record that was never made is REP_ANSWER_READ with epoch 0; an exchange from epoch 0
+ * makes it, if none is there and none was ever seen. LOST has the record that stands there instead,
+ * never the one that the exchange was from. The process must ignore SIGPIPE. */
 void ctl_arbiter_ask(
 	struct ctl_arbiter *arbiter,
 	const struct rep_ask *ask,

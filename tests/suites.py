@@ -100,7 +100,7 @@ def suites(full):
         of_meson("asan-sim", "build-asan", "sim"),
         of_meson("asan-vdev", "build-asan", "vdev"),
         Suite("tsan", "build-tsan", ["shm", "pair-updates", "threads",
-                                      "threads-canary"]),
+                                      "threads-canary", "arbiter_file", "arbiter_etcd"]),
         # Whole nodes with an lcore for each agent: every ring and every hand-over of arena slots.
         Suite("tsan-pair", "build-tsan", command=[
             f"{ROOT}/tests/e2e/test_pair.py",

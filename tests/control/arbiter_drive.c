@@ -26,6 +26,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,21 @@ static void talk_line(struct ctl_arbiter *arbiter, const char *line, uint64_t nu
 	}
 }
 
+/* As another thread of control: for the thread sanitizer. */
+static atomic_bool talked;
+static void *watch(void *argument)
+{
+	struct ctl_arbiter *arbiter = argument;
+	struct ctl_arbiter_status status;
+	while (!atomic_load(&talked)) {
+		ctl_arbiter_status(arbiter, &status);
+		if (status.won > status.asked || ctl_arbiter_seen(arbiter).reserved != 0)
+			abort();
+		usleep(1000);
+	}
+	return NULL;
+}
+
 static int talk(int argc, char **argv)
 {
 	struct rec_arbiter_seen seen = {0};
@@ -182,10 +198,15 @@ static int talk(int argc, char **argv)
 		seen.epoch = (uint32_t)strtoul(argv[5], NULL, 10);
 	}
 	struct ctl_arbiter *arbiter = open_arbiter(&seen);
+	pthread_t watcher;
+	if (pthread_create(&watcher, NULL, watch, arbiter) != 0)
+		return SF_EXIT_FAILED;
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		line[strcspn(line, "\n")] = 0;
 		talk_line(arbiter, line, ++number);
 	}
+	atomic_store(&talked, true);
+	pthread_join(watcher, NULL);
 	ctl_arbiter_close(arbiter);
 	return SF_EXIT_OK;
 }

@@ -147,35 +147,42 @@ def race(conf, rounds, contenders, how, canary=None):
 # --- etcd ---
 
 class Etcd:
-    """One member, with a folder and ports of its own; on loopback, without its syncs."""
+    """One member, with a folder and ports of its own; on loopback, without its syncs. peers: of a
+    cluster of several, peer port by name."""
 
-    def __init__(self, case, tls=None, more=()):
+    def __init__(self, case, tls=None, more=(), name="t", peers=None):
         self.folder = tempfile.mkdtemp(prefix="sfetcd-", dir="/tmp")
         case.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         case.addCleanup(self.kill)
         self.data = os.path.join(self.folder, "data")
         self.scheme = "https" if tls else "http"
-        self.port, self.peer_port = free_port(), free_port()
+        self.name = name
+        self.port = free_port()
+        self.peers = peers or {name: free_port()}
         self.more = list(more) + list(tls or ())
         self.process = None
-        self.start()
+        self.start(wait=peers is None)
 
     @property
     def url(self):
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
-    def start(self):
-        peer = f"http://127.0.0.1:{self.peer_port}"
+    def start(self, wait=True):
+        peers = {name: f"http://127.0.0.1:{port}" for name, port in self.peers.items()}
+        peer = peers[self.name]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(
-                ["etcd", "--data-dir", self.data, "--name", "t", "--logger", "zap",
+                ["etcd", "--data-dir", self.data, "--name", self.name, "--logger", "zap",
                  "--log-level", "warn", "--unsafe-no-fsync=true", "--bcrypt-cost", "4",
+                 "--heartbeat-interval", "30", "--election-timeout", "300",
                  "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
                  "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-                 "--initial-cluster", f"t={peer}", *self.more],
+                 "--initial-cluster", ",".join(f"{n}={url}" for n, url in peers.items()),
+                 *self.more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-        wait_until("etcd answers", self.is_up)
+        if wait:
+            wait_until("etcd answers", self.is_up)
 
     def is_up(self):
         if self.process.poll() is not None:

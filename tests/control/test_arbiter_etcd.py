@@ -6,13 +6,16 @@ test_arbiter_etcd.py DRIVE CANARY [unittest arguments]
 """
 import base64
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
+import urllib.error
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from arbiter_world import (CLUSTER, DRIVE, SKIPPED, TIMEOUT_MS, Etcd, Folder, Relay, Stub,  # noqa: E402
@@ -233,6 +236,70 @@ class Register(Case):
         a = self.talk(self.etcd.url, environment={
             "http_proxy": dead, "HTTP_PROXY": dead, "ALL_PROXY": dead, "all_proxy": dead})
         self.expect(a.swap(NONE, FIRST), "won")
+
+
+class Quota(Case):
+    def test_probe_when_etcd_is_full_says_so_while_a_read_does_not(self):
+        etcd = Etcd(self, more=["--quota-backend-bytes", str(1 << 20)])
+        a = self.talk(etcd.url)
+        a.swap(NONE, FIRST)
+        self.assertTrue(a.ask("probe")["good"])
+        with self.assertRaises(urllib.error.HTTPError):
+            for i in range(100):
+                etcd.put(b"x" * 100000, key=f"/filler/{i}")
+        self.expect(a.read(), "read", FIRST)
+        answer = a.ask("probe")
+        self.assertFalse(answer["good"])
+        self.assertIn("space exceeded", answer["why"])
+        self.expect(a.swap(FIRST, SECOND), "unknown", why="space exceeded")
+        self.expect(a.read(), "read", FIRST)
+
+
+class Members(Case):
+    """Three of them, one of which is killed or stopped at a time."""
+
+    def setUp(self):
+        super().setUp()
+        peers = {name: free_port() for name in "xyz"}
+        self.members = [Etcd(self, name=name, peers=peers) for name in peers]
+        for member in self.members:
+            wait_until("a member answers", member.is_up)
+        self.conf_of_all = self.conf(*(member.url for member in self.members))
+
+    def disturb(self, over, done):
+        chance = random.Random()
+        while not over.is_set():
+            member = chance.choice(self.members)
+            if chance.random() < 0.5:
+                member.kill()
+                over.wait(chance.random())
+                member.start(wait=False)
+            else:
+                member.signal(signal.SIGSTOP)
+                over.wait(chance.random())
+                member.signal(signal.SIGCONT)
+            done.append(1)
+            # The next one may be two of three.
+            wait_until("the member answers again", member.is_up)
+
+    def test_races_have_one_winner_each_while_members_are_killed_and_stopped(self):
+        over, done = threading.Event(), []
+        thread = threading.Thread(target=self.disturb, args=(over, done))
+        thread.start()
+        unknown = 0
+        try:
+            deadline = time.monotonic() + (60 if FULL else 4)
+            while time.monotonic() < deadline:
+                code, text = race(self.conf_of_all, 50, 2, "processes")
+                if code == 1:
+                    continue        # no answer to its first question
+                self.assertEqual(code, 0, text)
+                unknown += int(text.split(" unknown")[0].split()[-1])
+        finally:
+            over.set()
+            thread.join()
+        print(f"{len(done)} disturbances, {unknown} unknown outcomes, {text.strip()}")
+        self.assertGreater(len(done), 1)
 
 
 class Endpoints(Case):
