@@ -159,6 +159,32 @@ void surgery_prepare(struct surgery_world *s, uint32_t count)
 	}
 }
 
+static void copy_folder(const struct surgery_world *s, const struct ctl_log *to, const char *in)
+{
+	char path[CTL_PATH_BYTES];
+	struct ctl_names names;
+	snprintf(path, sizeof(path), "%.400s/%s", s->log.folder, in);
+	assert_int_equal(ctl_names_read(s->log.disk, path, &names), 0);
+	for (uint32_t i = 0; i < names.count; i++) {
+		struct ctl_map map;
+		snprintf(path, sizeof(path), "%.300s/%s/%.64s", s->log.folder, in, names.list[i]);
+		assert_int_equal(ctl_read_file(s->log.disk, path, SNAP_MAX_BYTES, &map), 0);
+		snprintf(path, sizeof(path), "%.300s/%s/%.64s", to->folder, in, names.list[i]);
+		int file = to->disk->open(to->disk, path, DISK_CREATE);
+		assert_true(file >= 0);
+		assert_int_equal(to->disk->write(to->disk, file, map.data, map.bytes, 0), 0);
+		to->disk->close(to->disk, file);
+		ctl_log_unmap(&map);
+	}
+	ctl_names_free(&names);
+}
+
+void surgery_copy(const struct surgery_world *s, const struct ctl_log *to)
+{
+	copy_folder(s, to, "log");
+	copy_folder(s, to, "snap");
+}
+
 void surgery_remove(struct shadow *shadow, const char *path)
 {
 	char folder[CTL_PATH_BYTES];
@@ -190,10 +216,12 @@ static const char *problem(struct surgery_world *s, const char *what, uint64_t w
 	return s->problem;
 }
 
-static bool same(const struct surgery_world *s, const struct rep_entry *entry)
+bool surgery_same(const struct surgery_world *s, const struct rep_entry *entry)
 {
 	uint64_t sequence = entry->sequence;
+	/* Its length is in the first part. */
 	return sequence < SURGERY_MAX_ENTRIES && s->entries[sequence] != NULL &&
+	       memcmp(s->entries[sequence], entry, REP_ENTRY_HEADER_BYTES) == 0 &&
 	       memcmp(s->entries[sequence], entry, rep_entry_bytes(entry->payload_bytes)) == 0;
 }
 
@@ -222,7 +250,7 @@ static const char *replay_segment(
 		if (group->durable > position->next_sequence - 1)
 			found = problem(s, "a mark names what is not there", group->durable);
 		for (uint32_t i = 0; i < group->count && *found == 0; i++) {
-			if (!same(s, entry))
+			if (!surgery_same(s, entry))
 				found = problem(s, "entry is not what it was", entry->sequence);
 			else if (entry->sequence > copy->sequence && ctl_copy_apply(copy, entry) != REP_SESSION_OK)
 				found = problem(s, "entry does not fit", entry->sequence);
@@ -266,6 +294,38 @@ replay(struct surgery_world *s,
 	return found;
 }
 
+const char *surgery_check_log(
+	struct surgery_world *s, struct ctl_log *log, uint64_t least, uint64_t most, uint64_t *last
+)
+{
+	struct ctl_snapshot snapshot;
+	struct rec_plan plan;
+	struct ctl_copy copy;
+	const char *found = "";
+	char text[1024];
+	*last = 0;
+	if (ctl_log_look(log, true, text, sizeof(text)) < 0)
+		return problem(s, "no look", 0);
+	ctl_log_plan(log, &plan, &snapshot, text, sizeof(text));
+	ctl_log_say(log, &plan, text, sizeof(text));
+	*last = plan.last_sequence;
+	if (rec_refuses(plan.verdict))
+		snprintf(s->problem, sizeof(s->problem), "refused: %.900s", text);
+	if (rec_refuses(plan.verdict))
+		found = s->problem;
+	else if (plan.last_sequence < least || plan.last_sequence > most)
+		found = problem(s, "ends with another entry", plan.last_sequence);
+	else if (!rec_identity_used(log->identity_state))
+		found = problem(s, "the identity has forgotten", log->identity_state);
+	assert_int_equal(ctl_copy_init(&copy, &s->world->settings), 0);
+	if (*found == 0)
+		found = replay(s, log, &plan, snapshot.header, &copy);
+	ctl_copy_free(&copy);
+	ctl_snapshot_close(&snapshot);
+	ctl_log_free(log);
+	return found;
+}
+
 const char *surgery_check(
 	struct surgery_world *s,
 	struct shadow *shadow,
@@ -275,32 +335,7 @@ const char *surgery_check(
 )
 {
 	struct ctl_log log = surgery_log(s, shadow);
-	struct ctl_snapshot snapshot;
-	struct rec_plan plan;
-	struct ctl_copy copy;
-	const char *found = "";
-	char text[1024];
-	*last = 0;
-	if (ctl_log_look(&log, true, text, sizeof(text)) < 0)
-		return problem(s, "no look", 0);
-	ctl_log_plan(&log, &plan, &snapshot, text, sizeof(text));
-	ctl_log_say(&log, &plan, text, sizeof(text));
-	*last = plan.last_sequence;
-	if (rec_refuses(plan.verdict))
-		snprintf(s->problem, sizeof(s->problem), "refused: %.900s", text);
-	if (rec_refuses(plan.verdict))
-		found = s->problem;
-	else if (plan.last_sequence < least || plan.last_sequence > most)
-		found = problem(s, "ends with another entry", plan.last_sequence);
-	else if (!rec_identity_used(log.identity_state))
-		found = problem(s, "the identity has forgotten", log.identity_state);
-	assert_int_equal(ctl_copy_init(&copy, &s->world->settings), 0);
-	if (*found == 0)
-		found = replay(s, &log, &plan, snapshot.header, &copy);
-	ctl_copy_free(&copy);
-	ctl_snapshot_close(&snapshot);
-	ctl_log_free(&log);
-	return found;
+	return surgery_check_log(s, &log, least, most, last);
 }
 
 /* Notes the entries of a folder in quarantine. */
@@ -338,7 +373,7 @@ static void read_quarantine(
 						      ) == LOG_OK) {
 			const struct rep_entry *entry = log_group_first(group);
 			for (uint32_t j = 0; j < group->count; j++) {
-				if (same(s, entry))
+				if (surgery_same(s, entry))
 					there[entry->sequence] = true;
 				entry = log_next_entry(entry);
 			}

@@ -46,9 +46,13 @@ static inline uint64_t surgery_last(const struct surgery_world *s)
 {
 	return s->world->copy.sequence;
 }
+/* Is this, byte for byte, the entry of its sequence? */
+bool surgery_same(const struct surgery_world *s, const struct rep_entry *entry);
 /* Another disk, with this one's entries to compare: a crash of it. */
 struct ctl_log surgery_log(const struct surgery_world *s, struct shadow *shadow);
 
+/* Everything that lies in the node's folder here, on another disk, whose folders are there. */
+void surgery_copy(const struct surgery_world *s, const struct ctl_log *to);
 void surgery_remove(struct shadow *shadow, const char *path);
 void surgery_flip(struct shadow *shadow, const char *path, uint64_t at);
 
@@ -60,6 +64,10 @@ const char *surgery_check(
 	uint64_t least,
 	uint64_t most,
 	uint64_t *last
+);
+/* The same on any disk. */
+const char *surgery_check_log(
+	struct surgery_world *s, struct ctl_log *log, uint64_t least, uint64_t most, uint64_t *last
 );
 /* Each entry from first to last can be read in quarantine, and each snapshot of `snapshots` above
  * `above` is there. */

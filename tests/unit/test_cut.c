@@ -134,7 +134,8 @@ static void cut_when_interrupted_at_any_call_then_it_is_whole_and_can_be_asked_a
 	for (uint64_t seed = 1; seed <= 2; seed++) {
 		struct surgery_world *s =
 			three_segments(seed, seed == 1 ? 1 << 1 | 1 << 5 | 1 << 6 : 1 << 2);
-		for (uint64_t keep = 0; keep <= surgery_last(s); keep += 1 + (keep % 3 == seed))
+		for (uint64_t keep = 0; keep <= surgery_last(s);
+		     keep += seed == 2 || keep % 3 ? seed + 1 : 1)
 			for (uint64_t nth = 1, more = 1; more; nth++, calls++)
 				more = interrupt(
 					s,
@@ -224,6 +225,39 @@ static void disk_when_it_is_full_then_nothing_moved_and_the_log_is_as_it_was(voi
 	}
 	assert_string_equal(surgery_check_quarantine(s, disk, 8, surgery_last(s), 7), "");
 	shadow_free(disk);
+	surgery_free(s);
+}
+
+/* The same calls on a file system as it is. */
+static void folder_when_on_a_real_disk_then_cut_and_emptied_there_too(void **state)
+{
+	struct surgery_world *s = three_segments(3, 1 << 1 | 1 << 6);
+	struct ctl_quarantine_sum sum;
+	struct ctl_cut result;
+	struct ctl_log log;
+	char root[] = "/tmp/sfcut-XXXXXX", text[1024], command[64];
+	uint64_t last, bytes = 0;
+	assert_non_null(mkdtemp(root));
+	snprintf(s->world->settings.log.dir, CFG_TEXT_BYTES, "%s", root);
+	ctl_log_init(&log, &s->world->settings, &disk_real);
+	assert_int_equal(ctl_log_make_folders(&log), 0);
+	assert_int_equal(ctl_log_identify(&log, true), 0);
+	surgery_copy(s, &log);
+	assert_string_equal(
+		surgery_check_log(s, &log, surgery_last(s), surgery_last(s), &last), ""
+	);
+	for (uint64_t keep = surgery_last(s); keep > 0; keep -= sf_min64(keep, 5)) {
+		assert_int_equal(ctl_log_cut(&log, keep, &result, text, sizeof(text)), 0);
+		assert_string_equal(surgery_check_log(s, &log, keep, keep, &last), "");
+		bytes += result.bytes;
+	}
+	assert_int_equal(ctl_log_empty(&log, &result, text, sizeof(text)), 0);
+	assert_string_equal(surgery_check_log(s, &log, 0, 0, &last), "");
+	assert_int_equal(ctl_quarantine_measure(&log, &sum), 0);
+	assert_int_equal(sum.bytes, bytes + result.bytes);
+	snprintf(command, sizeof(command), "rm -rf '%s'", root);
+	assert_int_equal(system(command), 0);
+	ctl_log_free(&log);
 	surgery_free(s);
 }
 
@@ -379,6 +413,7 @@ int main(void)
 		),
 		cmocka_unit_test(cut_when_it_is_not_possible_then_it_says_so_and_nothing_moves),
 		cmocka_unit_test(disk_when_it_is_full_then_nothing_moved_and_the_log_is_as_it_was),
+		cmocka_unit_test(folder_when_on_a_real_disk_then_cut_and_emptied_there_too),
 		cmocka_unit_test(log_when_emptied_then_a_crash_leaves_the_old_one_or_none),
 		cmocka_unit_test(log_when_refused_then_it_can_be_emptied_and_what_is_anothers_cannot
 		),

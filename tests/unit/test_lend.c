@@ -45,8 +45,7 @@ compare(struct surgery_world *s, uint64_t first, const uint8_t *data, uint32_t c
 					: ROOM_BYTES;
 		if (at + size > bytes)
 			return "less than was said";
-		if (s->entries[first + i] == NULL ||
-		    memcmp(s->entries[first + i], entry, size) != 0)
+		if (entry->sequence != first + i || !surgery_same(s, entry))
 			return "another entry";
 		at += size;
 	}
