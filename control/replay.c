@@ -361,6 +361,7 @@ static bool change_log(struct run *run)
 		if (result == -ENODATA)
 			result = ctl_log_empty(&run->log, &cut, replay->text, sizeof(replay->text));
 	}
+	ctl_servant_log_changed(replay->servant);
 	if (result < 0)
 		return refuse(run);
 	if (cut.entries > 0)
@@ -377,7 +378,7 @@ static bool change_log(struct run *run)
 static bool boot(struct run *run)
 {
 	struct ctl_replay *replay = run->replay;
-	bool used = run->log.identity_state == REC_IDENTITY_OURS;
+	bool used = rec_identity_used(run->log.identity_state);
 	if (run->refill.number != 0 || !ctl_servant_wanted(replay->settings))
 		return true;
 	return ctl_servant_boot(

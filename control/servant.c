@@ -16,9 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ROUND_NS 20000000L     /* at the latest, between two looks */
-#define LOOK_NS 1000000000ull  /* between looks at what changes slowly */
-#define NO_ENTRIES_NS 1000000L /* before "not now" is said again */
+#define ROUND_NS 20000000L		/* at the latest, between two looks */
+#define LOOK_NS 1000000000ull		/* between looks at what changes slowly */
+#define FETCH_PATIENCE_NS 2000000000ull /* a learner that asks no more has given up */
+#define NO_ENTRIES_NS 1000000L		/* before "not now" is said again */
 
 static bool stopping(const struct ctl_servant *servant)
 {
@@ -213,6 +214,33 @@ static bool lend_entries(struct ctl_servant *servant)
 	return true;
 }
 
+/* The newest snapshot on the disk; but while a learner fetches, the one that it fetches: it keeps
+ * its file open, and would begin anew with each one that is written meanwhile. */
+static uint64_t newest(struct ctl_servant *servant)
+{
+	uint64_t sequence = 0;
+	bool fetches = servant->lend.sequence != 0 && servant->fetched_ns != 0 &&
+		       ctl_monotonic_ns() - servant->fetched_ns < FETCH_PATIENCE_NS;
+	if (fetches)
+		return servant->lend.sequence;
+	ctl_lend_newest(&servant->lend, &sequence);
+	return sequence;
+}
+
+void ctl_servant_log_changed(struct ctl_servant *servant)
+{
+	__atomic_store_n(&servant->log_changed, true, __ATOMIC_RELEASE);
+}
+
+static void look_anew(struct ctl_servant *servant)
+{
+	if (!__atomic_exchange_n(&servant->log_changed, false, __ATOMIC_ACQUIRE))
+		return;
+	ctl_lend_close(&servant->lend);
+	if (ctl_lend_init(&servant->lend, &servant->log) < 0)
+		sf_log(SF_ERROR, "roles: no memory");
+}
+
 static void say_newest(struct ctl_servant *servant)
 {
 	struct dp_shm *shm = servant->shm;
@@ -220,7 +248,7 @@ static void say_newest(struct ctl_servant *servant)
 	struct dp_give_piece last = {0};
 	if (dp_box_get(&shm->gives.piece, &last))
 		give = last;
-	ctl_lend_newest(&servant->lend, &give.newest);
+	give.newest = newest(servant);
 	if (shm->gives.piece.version == 0 || give.newest != last.newest) {
 		dp_box_put(&shm->gives.piece, &give);
 		ring_bell(shm);
@@ -241,7 +269,9 @@ static bool lend_piece(struct ctl_servant *servant)
 	struct dp_give_piece give = {.number = want.number, .range = {.first = want.offset}};
 	if (servant->lend.sequence != want.sequence)
 		ctl_lend_snapshot(&servant->lend, &give.sequence, &give.total);
-	ctl_lend_newest(&servant->lend, &give.newest);
+	if (servant->lend.sequence == want.sequence)
+		servant->fetched_ns = ctl_monotonic_ns();
+	give.newest = newest(servant);
 	ssize_t got = ctl_lend_bytes(
 		&servant->lend,
 		want.sequence,
@@ -316,6 +346,7 @@ static void *serve(void *argument)
 	while (!stopping(servant)) {
 		uint32_t seen = __atomic_load_n(&shm->wants.bell, __ATOMIC_ACQUIRE);
 		bool worked = serve_record(servant);
+		look_anew(servant);
 		wrote |= worked;
 		worked |= lend_entries(servant);
 		worked |= lend_piece(servant);

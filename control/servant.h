@@ -40,6 +40,8 @@ struct ctl_servant {
 	pthread_t thread;
 	struct ctl_lend lend;
 	uint8_t *lent; /* entries as they come, before they have their places */
+	bool log_changed;
+	uint64_t fetched_ns; /* when a piece of the snapshot in hand was last lent */
 	struct ctl_incoming incoming;
 	uint64_t stage_done, piece_done; /* numbers of the questions that are answered */
 
@@ -74,6 +76,9 @@ int ctl_servant_boot(
 int ctl_servant_install(
 	struct ctl_servant *servant, uint64_t sequence, char *text, size_t text_bytes
 );
+
+/* The log was cut or replaced: what is known of its segments holds no more. Any thread. */
+void ctl_servant_log_changed(struct ctl_servant *servant);
 
 /* Passes the operator's word to the core. False: no dataplane is attached. */
 bool ctl_servant_operate(struct ctl_servant *servant, enum rep_operation operation);

@@ -303,6 +303,7 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 	sequencer->roles.refilling = DP_REFILL_NONE;
 	sequencer->deadline_ns = 0;
 	sequencer->update.mode_changed = true;
+	dp_sequencer_publish_role(sequencer);
 	dp_shm_store(&sequencer->shm->fill.state, DP_FILL_DONE);
 }
 

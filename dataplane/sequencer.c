@@ -175,16 +175,19 @@ static bool append(struct dp_sequencer *sequencer, uint32_t own)
 	return false;
 }
 
+void dp_sequencer_publish_role(struct dp_sequencer *sequencer)
+{
+	struct dp_commit *commit = sequencer->commit;
+	dp_shm_store(&commit->primary, sequencer->core.primary);
+	dp_shm_store(&commit->sync, rep_core_wants_sync(&sequencer->core));
+}
+
 static void publish(struct dp_sequencer *sequencer)
 {
 	struct dp_commit *commit = sequencer->commit;
 	const struct rep_update *update = &sequencer->update;
-	uint64_t primary = sequencer->core.primary;
-	uint64_t sync = rep_core_wants_sync(&sequencer->core);
-	if (unlikely(commit->primary != primary))
-		dp_shm_store(&commit->primary, primary);
-	if (unlikely(commit->sync != sync))
-		dp_shm_store(&commit->sync, sync);
+	if (unlikely(update->mode_changed))
+		dp_sequencer_publish_role(sequencer);
 	if (unlikely(commit->epoch != sequencer->core.epoch))
 		dp_shm_store(&commit->epoch, sequencer->core.epoch);
 	/* Release: the journal that sees it sees the entries in the arena. */

@@ -190,6 +190,8 @@ uint32_t dp_sequencer_follow(
 	uint32_t count,
 	enum rep_session_fault *fault
 );
+/* To the agents that go by the node's role; whenever the mode has changed. */
+void dp_sequencer_publish_role(struct dp_sequencer *sequencer);
 /* The sequence that every worker is past. */
 uint64_t dp_sequencer_workers_passed(struct dp_sequencer *sequencer);
 
