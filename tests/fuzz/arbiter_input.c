@@ -24,6 +24,36 @@ static size_t put(enum arbiter_input kind, const char *text, uint8_t *data)
 	return bytes + 1;
 }
 
+static void make_exchange(
+	bool made,
+	const char *key64,
+	const char *value64,
+	unsigned revision,
+	char *text,
+	size_t room
+)
+{
+	if (made)
+		snprintf(
+			text,
+			room,
+			"{" HEADER ",\"succeeded\":true,\"responses\":[{\"response_put\":{"
+			"\"header\":{\"revision\":\"%u\"}}}]}",
+			revision,
+			revision
+		);
+	else
+		snprintf(
+			text,
+			room,
+			"{" HEADER ",\"responses\":[{\"response_range\":{" KVS "}}]}",
+			revision + 3,
+			key64,
+			revision,
+			value64
+		);
+}
+
 static size_t make(enum arbiter_input kind, uint32_t epoch, unsigned revision, uint8_t *data)
 {
 	const struct rep_pair pair = {
@@ -53,25 +83,7 @@ static size_t make(enum arbiter_input kind, uint32_t epoch, unsigned revision, u
 		);
 		break;
 	case ARBITER_INPUT_EXCHANGE:
-		if (epoch & 4)
-			snprintf(
-				text,
-				sizeof(text),
-				"{" HEADER ",\"succeeded\":true,\"responses\":[{\"response_put\":{"
-				"\"header\":{\"revision\":\"%u\"}}}]}",
-				revision,
-				revision
-			);
-		else
-			snprintf(
-				text,
-				sizeof(text),
-				"{" HEADER ",\"responses\":[{\"response_range\":{" KVS "}}]}",
-				revision + 3,
-				key64,
-				revision,
-				value64
-			);
+		make_exchange((epoch & 4) != 0, key64, value64, revision, text, sizeof(text));
 		break;
 	case ARBITER_INPUT_LOGIN:
 		snprintf(
