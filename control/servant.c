@@ -65,6 +65,12 @@ static bool write_record(struct ctl_servant *servant, const struct dp_want_recor
 	role.written_unix_ns = ctl_unix_ns();
 	role.lineage_count = (uint32_t)sf_min64(want->lineage_count, REP_MAX_LINEAGE);
 	memcpy(role.lineage, want->lineage, sizeof(role.lineage));
+	struct ctl_arbiter_status status = {.alarm = CTL_ARBITER_TRUSTED};
+	if (servant->arbiter != NULL)
+		ctl_arbiter_status(servant->arbiter, &status);
+	/* Counted in by a primary that was forced: the arbiter that it believes is ours. */
+	if (status.alarm != CTL_ARBITER_TRUSTED && want->record.mode == REP_RECORD_STANDBY)
+		ctl_arbiter_trust(servant->arbiter);
 	if (servant->arbiter != NULL)
 		role.arbiter = ctl_arbiter_seen(servant->arbiter);
 	int result = -EINVAL;
@@ -447,6 +453,13 @@ bool ctl_servant_operate(struct ctl_servant *servant, enum rep_operation operati
 	struct dp_give_operation give = {.operation = operation};
 	if (!servant->running)
 		return false;
+	/* Then what the arbiter says counts, whatever it once said. */
+	if (operation == REP_OPERATION_FORCE || operation == REP_OPERATION_INIT) {
+		pthread_mutex_lock(&servant->lock);
+		if (servant->arbiter != NULL)
+			ctl_arbiter_trust(servant->arbiter);
+		pthread_mutex_unlock(&servant->lock);
+	}
 	/* Numbers rise over controls too: what an earlier one said is not said again. */
 	struct dp_give_operation last = {0};
 	dp_box_get(&servant->shm->gives.operation, &last);

@@ -301,6 +301,7 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 	else
 		rep_core_start(core, &history, sequencer->now_ns);
 	sequencer->roles.refilling = DP_REFILL_NONE;
+	sequencer->fills = false;
 	sequencer->deadline_ns = 0;
 	sequencer->update.mode_changed = true;
 	dp_sequencer_publish_role(sequencer);
@@ -367,7 +368,7 @@ take(struct dp_sequencer *sequencer, const struct dp_fill_record *record, unsign
 unsigned dp_fill_poll(struct dp_sequencer *sequencer)
 {
 	unsigned budget = ENTRIES_PER_POLL;
-	while (budget > 0 && dp_sequencer_fills(sequencer)) {
+	while (budget > 0 && sequencer->fills) {
 		const struct dp_fill_record *record = next_record(sequencer);
 		if (record == NULL || !take(sequencer, record, &budget))
 			break;

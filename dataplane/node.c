@@ -383,7 +383,8 @@ static int create_sequencer(struct dp_node *node, int received_ns_offset)
 	rep_core_init(&sequencer->core, &config, held, now_ns);
 	sequencer->roles.told = config.policy != REP_POLICY_FIXED;
 	dp_sequencer_publish_role(sequencer);
-	if (settings->log.enabled != CFG_ON)
+	sequencer->fills = settings->log.enabled == CFG_ON;
+	if (!sequencer->fills)
 		rep_core_start(&sequencer->core, &(struct rep_history){0}, now_ns);
 	rep_session_table_init(&sequencer->sessions, &limits, sessions);
 	rep_expiry_init(&sequencer->expiry, last_used, limits.max_sessions, now_ns);

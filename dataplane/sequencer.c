@@ -33,7 +33,7 @@ uint64_t dp_sequencer_workers_passed(struct dp_sequencer *sequencer)
 /* What every consumer is past, the journal too. While the state is filled in nothing counts. */
 static uint64_t passed_sequence(struct dp_sequencer *sequencer)
 {
-	if (unlikely(dp_sequencer_fills(sequencer)))
+	if (unlikely(sequencer->fills))
 		return sequencer->core.passed_sequence;
 	uint64_t passed = dp_sequencer_workers_passed(sequencer);
 	if (sequencer->journal != NULL)
@@ -48,7 +48,7 @@ static bool consumers_call(struct dp_sequencer *sequencer)
 	struct rep_core *core = &sequencer->core;
 	sequencer->passed_seen = passed_sequence(sequencer);
 	if (journal != NULL && core->started) {
-		if (likely(!dp_sequencer_fills(sequencer)))
+		if (likely(!sequencer->fills))
 			sequencer->durable_seen = dp_journal_durable(journal);
 		if (unlikely(dp_journal_failed(journal) != 0) && core->mode != REP_MODE_HALTED) {
 			rep_core_halt(core, REP_REASON_LOG_FAILED);
@@ -191,7 +191,7 @@ static void publish(struct dp_sequencer *sequencer)
 	if (unlikely(commit->epoch != sequencer->core.epoch))
 		dp_shm_store(&commit->epoch, sequencer->core.epoch);
 	/* Release: the journal that sees it sees the entries in the arena. */
-	if (commit->appended != sequencer->last_appended && likely(!dp_sequencer_fills(sequencer)))
+	if (commit->appended != sequencer->last_appended && likely(!sequencer->fills))
 		__atomic_store_n(&commit->appended, sequencer->last_appended, __ATOMIC_RELEASE);
 	/* Release: a worker that sees the numbers sees everything that led to them. */
 	if (commit->committed != update->committed)
@@ -251,25 +251,25 @@ step(struct dp_sequencer *sequencer, uint32_t frame_count, bool drained, uint32_
 	};
 	struct rep_core *core = &sequencer->core;
 	struct rep_update *update = &sequencer->update;
-	if (unlikely(sequencer->roles.told))
+	bool told = sequencer->roles.told;
+	if (told)
 		dp_roles_event(sequencer, &event);
 	rep_core_step(core, &event, update);
 	sequencer->deadline_ns = 0;
-	if (unlikely(update->drop_answers))
+	if (told && update->drop_answers)
 		dp_roles_drop_answers(sequencer);
 	/* The wire first: everything else overlaps the round trip. */
 	bool first = core->primary;
 	if (first)
 		dp_sequencer_send(sequencer);
-	if (submitted > 0)
+	if (first && submitted > 0)
 		record_sent(sequencer, submitted);
-	if (update->store_count > 0)
-		dp_sequencer_store(sequencer);
+	dp_sequencer_store(sequencer);
 	if (append(sequencer, submitted)) {
 		publish(sequencer);
 		if (!first)
 			dp_sequencer_send(sequencer);
-		if (unlikely(sequencer->roles.told))
+		if (told)
 			dp_roles_carry_out(sequencer);
 	}
 	if (first)
@@ -363,9 +363,7 @@ unsigned dp_sequencer_poll(void *agent)
 	uint32_t stop = __atomic_load_n(sequencer->stop, __ATOMIC_RELAXED);
 	if (unlikely(stop != 0 && !sequencer->left))
 		leave(sequencer, stop);
-	if (unlikely(!sequencer->core.started))
-		requests += dp_fill_poll(sequencer);
-	else if (unlikely(sequencer->roles.refilling != DP_REFILL_NONE))
-		requests += dp_roles_refill(sequencer);
+	if (unlikely(sequencer->fills))
+		requests += dp_roles_fill(sequencer);
 	return received + requests;
 }

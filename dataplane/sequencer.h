@@ -111,7 +111,8 @@ struct dp_sequencer {
 	struct sf_histogram_run sequenced; /* of this poll, on its way into the histogram */
 	uint64_t last_appended;		   /* entries up to here are the workers' */
 	uint64_t status_due_ns;
-	struct dp_fill fill; /* until the core is started, and again in a refill */
+	bool fills; /* the state is being filled in: until the core is started, and in a refill */
+	struct dp_fill fill;
 	struct dp_roles roles;
 	uint64_t generation;	    /* commit.h */
 	struct dp_journal *journal; /* NULL: log.enabled = off */
@@ -167,14 +168,8 @@ void dp_roles_carry_out(struct dp_sequencer *sequencer);
 /* Before anything of the update is published. */
 void dp_roles_drop_answers(struct dp_sequencer *sequencer);
 bool dp_roles_can_keep(const struct dp_sequencer *sequencer);
-/* Goes on with a refill; returns the work done. */
-unsigned dp_roles_refill(struct dp_sequencer *sequencer);
-
-/* Is the state being filled in, at the start or again? */
-static inline bool dp_sequencer_fills(const struct dp_sequencer *sequencer)
-{
-	return !sequencer->core.started || sequencer->roles.refilling != DP_REFILL_NONE;
-}
+/* Goes on with the filling of the state, at the start or again; returns the work done. */
+unsigned dp_roles_fill(struct dp_sequencer *sequencer);
 
 /* --- fill.c --- */
 /* While the core is not started, or refilled: takes what control fills in; returns the work done.

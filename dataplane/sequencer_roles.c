@@ -191,6 +191,7 @@ void dp_roles_carry_out(struct dp_sequencer *sequencer)
 			.snapshot = update->refill.snapshot,
 		};
 		sequencer->roles.refilling = DP_REFILL_REST;
+		sequencer->fills = true;
 	}
 	if (changed)
 		ring_bell(wants);
@@ -260,12 +261,12 @@ static void ask_for_fill(struct dp_sequencer *sequencer)
 
 /* Step by step, while the poll goes on: heartbeats leave, and nothing is served. Returns the work
  * done. */
-unsigned dp_roles_refill(struct dp_sequencer *sequencer)
+unsigned dp_roles_fill(struct dp_sequencer *sequencer)
 {
 	struct dp_roles *roles = &sequencer->roles;
 	switch (roles->refilling) {
-	case DP_REFILL_NONE:
-		return 0;
+	case DP_REFILL_NONE: /* the node's start */
+		return dp_fill_poll(sequencer);
 	case DP_REFILL_REST:
 		if (!dp_journal_rest(sequencer->journal))
 			return 0;
