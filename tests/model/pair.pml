@@ -20,7 +20,6 @@
  *   N2           standby-takes-over: each has a copy of R, the right to change it moves from disk
  *                to disk, the primary never goes alone by itself
  *   HAND         with N1: hand-over, for which the right moves as in N2
- *   GIVEUP       with an arbiter: a standby that may give up, as in N1
  *   DISK         a standby or a PAIRED primary may step down because its disk hangs
  *   NOLEAVE      with N2: a standby keeps the right as long as it is one
  *   CLEAN        a node may also stop in good order (R7; counts as a crash in MAXCRASH)
@@ -488,13 +487,13 @@ inline acts(n)
 	:: d_step { role[n] == BLKA -> role[n] = DUO }
 #endif
 	/* ---- lost primary (R5): from here on it acknowledges nothing */
-#if !defined(N1) || defined(HAND)
+#ifndef N1
 	:: d_step { role[n] == STBY && MAY(n) && RIS(n, term[n], O(n), 3) -> role[n] = CAND; issue(n, 1) }
 #endif
 #ifdef MUT_ABANDON_CAND
 	:: d_step { role[n] == CAND -> role[n] = STBY }
 #endif
-#if defined(N1) || defined(GIVEUP)
+#ifdef N1
 	:: d_step { role[n] == STBY -> stepdown(n) }
 #endif
 	/* ---- the disk hangs. Wider than the rule for a primary: at any time, under any policy, also
@@ -517,7 +516,7 @@ inline acts(n)
 		}
 	/* ---- R was read: my move took place */
 	:: d_step { TAKEN(n) && (role[n] == CAND || role[n] == RESTART || role[n] == BLKA || role[n] == DUO
-#ifdef MUT_ABANDON_CAND
+#if defined(MUT_ABANDON_CAND) || defined(HAND)
 		|| role[n] == STBY
 #endif
 		) -> role[n] = BAR; term[n] = NEW_EPOCH(n); acki[n] = 0; prune() }
@@ -595,12 +594,13 @@ inline acts(n)
 		role[n] = BAR; term[n] = RT(n); amn[n] = 0 }
 #endif
 #ifdef HAND
-	/* ---- hand-over (R16): drained, gives the right to the standby */
-	:: d_step { role[n] == DUO && MAY(n) && pc[n] == 0 && acki[n] == ln[n] && RIS(n, term[n], n, 3) ->
+	/* ---- hand-over (R16): drained, names the standby and gives it the right. Modelled wider
+	   than the rule: it goes on in PAIRED until it notices. */
+	:: d_step { role[n] == DUO && MAY(n) && pc[n] == 0 && acki[n] == ln[n] && RIS(n, term[n], n, 3) && RT(n) < MAXT ->
 #ifdef MUT_HAND_TWO_HOLDERS
-		hv[O(n)] = O(n)
+		RT(O(n)) = RT(n) + 1; RP(O(n)) = O(n); RI(O(n)) = BIT(O(n)); hv[O(n)] = O(n)
 #else
-		save(n); hv[n] = O(n);
+		save(n); RT(n) = RT(n) + 1; RP(n) = O(n); RI(n) = BIT(O(n)); hv[n] = O(n);
 #ifdef BOTHCOPIES
 		save(n)
 #endif
@@ -657,6 +657,9 @@ inline acts(n)
 	:: d_step { role[n] == RESTART && TAKEN(n) ->
 		term[n] = RT(n); pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
 #endif
+	/* one that needs no merge, or may not make the move yet, begins it all the same */
+	:: d_step { role[n] == WAIT && role[O(n)] == WAIT && RP(n) == n && NEWER(O(n), n) &&
+		(COMPLETE(n) || !MAY(n)) -> take(O(n), n) }
 	:: d_step { role[n] == MERGE && RT(n) == term[n] && dln[n] == ln[n] -> role[n] = RESTART; issue(n, 1) }
 	fi
 }
@@ -731,11 +734,15 @@ init {
 #if REACH == 8 /* a primary that stepped down alive, R unchanged; its standby takes over */
 	:: d_step { gc == NID && ncrash == 0 && role[0] == WAIT && RT(0) == 1 && role[1] == CAND -> assert(false) }
 #endif
-#if REACH == 9 /* paired again, the same roles, and nobody died */
-	:: d_step { gc == NID && ncrash == 0 && role[0] == DUO && role[1] == STBY && term[0] == term[1] && term[0] > 1 -> assert(false) }
+#if REACH == 9 /* paired again, the same roles, by two moves, and nobody died */
+	:: d_step { gc == NID && ncrash == 0 && role[0] == DUO && role[1] == STBY && term[0] == 3 && term[1] == 3 -> assert(false) }
 #endif
 #if REACH == 10 /* N2: the right is given, the standby acknowledges yet; the other has not heard of it */
 	:: d_step { gc == NID && role[0] == DUO && hv[0] == 1 && role[1] == STBY && RT(1) > term[1] && hv[1] == 0 -> assert(false) }
+#endif
+#if REACH == 11 /* a primary that hears nobody: its standby takes over with its frames still arriving */
+	:: d_step { ncrash == 0 && role[0] == DUO && role[1] == CAND && TYPE(m[0]) == REPL && SRC(m[0]) == 0 &&
+		INDEX(m[0]) == ln[1] + 1 && EPOCH(m[0]) == term[1] -> assert(false) }
 #endif
 	:: acts(0)
 	:: acts(1)
