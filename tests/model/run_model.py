@@ -5,8 +5,8 @@
 usage: run_model.py [--full] [--build DIR] [--list] [--trace NAME] [NAME ...]
 
 A run is expected to be clean (no violation in the whole bounded state space) or to give a violation
-(a mutant, or a reachability check). The quick form takes under two minutes on one CPU; --full adds the
-large clean runs, and goes on where it was if it was ended: what a run of the same model and flags
+(a mutant, or a reachability check). The quick form takes under two minutes on one CPU; --full adds
+the large clean runs, and goes on where it was if it was ended: what a run of the same model and flags
 gave is in DIR/model-results.json. --trace searches breadth first and prints the shortest violation.
 exit: 0 as expected, 1 not, 2 usage, 77 no spin or no C compiler
 """
