@@ -20,7 +20,8 @@
  *   N2           standby-takes-over: each has a copy of R, the right to change it moves from disk
  *                to disk, the primary never goes alone by itself
  *   HAND         with N1: hand-over, for which the right moves as in N2
- *   GIVEUP       with an arbiter: a standby that may give up, as in N1
+ *   DISK         a standby or a PAIRED primary may step down because its disk hangs
+ *   NOLEAVE      with N2: a standby keeps the right as long as it is one
  *   CLEAN        a node may also stop in good order (R7; counts as a crash in MAXCRASH)
  *   ROT          once, at a start, the newest of the two copies of a role record is found damaged
  *                and the older one counts; not for N1 without HAND
@@ -55,6 +56,11 @@
  *   MUT_MERGE_UNSYNCED  the merge CAS is issued before the log is on disk, and there is no barrier
  *   MUT_N2_TWO_HOLDERS  the old holder hands out the right without giving it up
  *   MUT_HAND_TWO_HOLDERS  likewise at hand-over in N1
+ *   MUT_GIVE_TOLD_FIRST  a standby that leaves tells that it gives the right away before that is
+ *                   synced
+ *   MUT_TAKE_AT_ONCE  who is given the right begins to serve whatever it has lost
+ *   MUT_DISK_DROPS  who steps down because of its disk drops what is not on it yet
+ *   MUT_DISK_VOTES  who steps down because of its disk does not count as one without memory
  */
 #ifndef DISKSYNC
 #define DISKSYNC 0
@@ -147,6 +153,11 @@ byte rt[1], rp[1], ri[1];
 #define RT(n) rt[X(n)]
 #define RP(n) rp[X(n)]
 #define RI(n) ri[X(n)]
+#if defined(N2) && !defined(NOLEAVE)
+#define GIVES(n) (role[n] == WAIT || role[n] == STBY)
+#else
+#define GIVES(n) (role[n] == WAIT && amn[n])
+#endif
 #define O(n) (1 - (n))
 #define BIT(n) (1 << (n))
 #define RIS(n, t, p, s) (RT(n) == (t) && RP(n) == (p) && RI(n) == (s))
@@ -237,8 +248,13 @@ bit oclean[2];
 #define BOOTS_WHOLE(n) (pmode[n] != PNONE && (DISKSYNC || STOPPED_CLEAN(n) || pmode[n] == PALONE))
 /* R11: may it restart without its peer? */
 #define WHOLE(n) (!amn[n] && RP(n) == (n) && RI(n) == BIT(n) && pmode[n] == PALONE && pterm[n] == RT(n))
+/* The move to {n} was not learned: nothing was served in its epoch, all from before is here. */
+#define UNLEARNED(n)                                                                               \
+	(!amn[n] && (pmode[n] == PDUO || pmode[n] == PALONE) && RP(n) == (n) &&                    \
+	 RI(n) == BIT(n) && pterm[n] + 1 == RT(n))
 #define COMPLETE(n)                                                                                \
-	(WHOLE(n) || (!amn[n] && pmode[n] != PNONE && RI(n) == 3 && pterm[n] == RT(n)) ||          \
+	(WHOLE(n) || UNLEARNED(n) ||                                                               \
+	 (!amn[n] && pmode[n] != PNONE && RI(n) == 3 && pterm[n] == RT(n)) ||                      \
 	 (DISKSYNC && !amn[n] && pmode[n] != PNONE && RP(n) == (n) && RI(n) == BIT(n)))
 
 /* Before each write of n's role record. */
@@ -348,16 +364,36 @@ inline stepdown(n) /* R10; the role record follows later */
 	prune()
 }
 
-inline crash(n)
+inline forget(n)
 {
-	ncrash++;
 	i = dln[n];
 	do
 	:: i < ln[n] -> LOG(n, i) = 0; LT(n, i) = 0; i++
 	:: else -> break
 	od;
 	i = 0;
-	ln[n] = dln[n]; role[n] = DOWN; term[n] = 0; acki[n] = 0; amn[n] = 0; rd[n] = 0;
+	ln[n] = dln[n]
+}
+
+/* A disk that hangs: nothing becomes durable for as long as spin likes, here and before. What is
+   in memory stays, and may become durable yet, until a primary has it cut. */
+inline leave_role(n)
+{
+	stepdown(n);
+#ifdef MUT_DISK_VOTES
+	amn[n] = 0;
+#endif
+#ifdef MUT_DISK_DROPS
+	forget(n);
+#endif
+	skip
+}
+
+inline crash(n)
+{
+	ncrash++;
+	forget(n);
+	role[n] = DOWN; term[n] = 0; acki[n] = 0; amn[n] = 0; rd[n] = 0;
 #ifdef LOCAL
 	pc[n] = 0;
 #endif
@@ -451,14 +487,19 @@ inline acts(n)
 	:: d_step { role[n] == BLKA -> role[n] = DUO }
 #endif
 	/* ---- lost primary (R5): from here on it acknowledges nothing */
-#if !defined(N1) || defined(HAND)
+#ifndef N1
 	:: d_step { role[n] == STBY && MAY(n) && RIS(n, term[n], O(n), 3) -> role[n] = CAND; issue(n, 1) }
 #endif
 #ifdef MUT_ABANDON_CAND
 	:: d_step { role[n] == CAND -> role[n] = STBY }
 #endif
-#if defined(N1) || defined(GIVEUP)
+#ifdef N1
 	:: d_step { role[n] == STBY -> stepdown(n) }
+#endif
+	/* ---- the disk hangs. Wider than the rule for a primary: at any time, under any policy, also
+	   while its CAS is in flight, and without having read R. */
+#ifdef DISK
+	:: d_step { role[n] == STBY || role[n] == DUO -> leave_role(n) }
 #endif
 	/* ---- the CAS takes place; may be long after its sender died */
 	:: d_step { (pc[n] & 1) && MAY(n) && RT(n) < MAXT -> land(n, BIT(n)) }
@@ -475,7 +516,7 @@ inline acts(n)
 		}
 	/* ---- R was read: my move took place */
 	:: d_step { TAKEN(n) && (role[n] == CAND || role[n] == RESTART || role[n] == BLKA || role[n] == DUO
-#ifdef MUT_ABANDON_CAND
+#if defined(MUT_ABANDON_CAND) || defined(HAND)
 		|| role[n] == STBY
 #endif
 		) -> role[n] = BAR; term[n] = NEW_EPOCH(n); acki[n] = 0; prune() }
@@ -535,20 +576,31 @@ inline acts(n)
 		hv[n] = hv[O(n)]
 #endif
 		}
-	/* ---- a holder that cannot use the right, having lost its memory, gives it away */
-	:: d_step { role[n] == WAIT && amn[n] && MAY(n) && RP(n) == O(n) && RI(n) == 3 && RT(n) < MAXT ->
+	/* ---- a holder gives the right away: in WAIT because it has lost its memory, or because the
+	   other looks as if it could use it (N2); as a standby that is to leave (N2), and then it
+	   stays one, which acknowledges in its epoch until it hears of a higher one */
+	:: d_step { GIVES(n) && MAY(n) && RP(n) == O(n) && RI(n) == 3 && RT(n) < MAXT ->
 		save(n); RT(n) = RT(n) + 1; RI(n) = BIT(O(n)); pc[n] = 0; hv[n] = O(n);
 #ifdef BOTHCOPIES
 		save(n)
 #endif
 		}
+#ifdef MUT_GIVE_TOLD_FIRST
+	:: d_step { role[n] == STBY && RIS(n, term[n], O(n), 3) && RIS(O(n), term[n], O(n), 3) && RT(n) < MAXT ->
+		save(O(n)); rt[O(n)] = rt[n] + 1; ri[O(n)] = BIT(O(n)); hv[O(n)] = O(n) }
+#endif
+#ifdef MUT_TAKE_AT_ONCE
+	:: d_step { role[n] == WAIT && MAY(n) && RP(n) == n && RI(n) == BIT(n) ->
+		role[n] = BAR; term[n] = RT(n); amn[n] = 0 }
+#endif
 #ifdef HAND
-	/* ---- hand-over (R16): drained, gives the right to the standby */
-	:: d_step { role[n] == DUO && MAY(n) && pc[n] == 0 && acki[n] == ln[n] && RIS(n, term[n], n, 3) ->
+	/* ---- hand-over (R16): drained, names the standby and gives it the right. Modelled wider
+	   than the rule: it goes on in PAIRED until it notices. */
+	:: d_step { role[n] == DUO && MAY(n) && pc[n] == 0 && acki[n] == ln[n] && RIS(n, term[n], n, 3) && RT(n) < MAXT ->
 #ifdef MUT_HAND_TWO_HOLDERS
-		hv[O(n)] = O(n)
+		RT(O(n)) = RT(n) + 1; RP(O(n)) = O(n); RI(O(n)) = BIT(O(n)); hv[O(n)] = O(n)
 #else
-		save(n); hv[n] = O(n);
+		save(n); RT(n) = RT(n) + 1; RP(n) = O(n); RI(n) = BIT(O(n)); hv[n] = O(n);
 #ifdef BOTHCOPIES
 		save(n)
 #endif
@@ -605,6 +657,9 @@ inline acts(n)
 	:: d_step { role[n] == RESTART && TAKEN(n) ->
 		term[n] = RT(n); pterm[n] = term[n]; pmode[n] = PALONE; role[n] = REC }
 #endif
+	/* one that needs no merge, or may not make the move yet, begins it all the same */
+	:: d_step { role[n] == WAIT && role[O(n)] == WAIT && RP(n) == n && NEWER(O(n), n) &&
+		(COMPLETE(n) || !MAY(n)) -> take(O(n), n) }
 	:: d_step { role[n] == MERGE && RT(n) == term[n] && dln[n] == ln[n] -> role[n] = RESTART; issue(n, 1) }
 	fi
 }
@@ -675,6 +730,19 @@ init {
 #endif
 #if REACH == 7 /* N2, N1: same roles, paired again after a crash */
 	:: d_step { gc == NID && ncrash > 0 && role[0] == DUO && role[1] == STBY && term[0] == term[1] && term[0] > 1 -> assert(false) }
+#endif
+#if REACH == 8 /* a primary that stepped down alive, R unchanged; its standby takes over */
+	:: d_step { gc == NID && ncrash == 0 && role[0] == WAIT && RT(0) == 1 && role[1] == CAND -> assert(false) }
+#endif
+#if REACH == 9 /* paired again, the same roles, by two moves, and nobody died */
+	:: d_step { gc == NID && ncrash == 0 && role[0] == DUO && role[1] == STBY && term[0] == 3 && term[1] == 3 -> assert(false) }
+#endif
+#if REACH == 10 /* N2: the right is given, the standby acknowledges yet; the other has not heard of it */
+	:: d_step { gc == NID && role[0] == DUO && hv[0] == 1 && role[1] == STBY && RT(1) > term[1] && hv[1] == 0 -> assert(false) }
+#endif
+#if REACH == 11 /* a primary that hears nobody: its standby takes over with its frames still arriving */
+	:: d_step { ncrash == 0 && role[0] == DUO && role[1] == CAND && TYPE(m[0]) == REPL && SRC(m[0]) == 0 &&
+		INDEX(m[0]) == ln[1] + 1 && EPOCH(m[0]) == term[1] -> assert(false) }
 #endif
 	:: acts(0)
 	:: acts(1)

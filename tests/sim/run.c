@@ -696,8 +696,8 @@ static void note_paired(struct sim *sim)
 {
 	uint64_t bound_ns = sim->plan.liveness_ns / 2;
 	bool serves = rep_core_serves(&sim->nodes[0].core) || rep_core_serves(&sim->nodes[1].core);
-	/* With an arbiter that forgot a pair can be whole at the end of the faults, and then lose the
-	 * node whose disk had been stuck. */
+	/* With an arbiter that forgot a pair can be whole at the end of the faults, and then lose
+	 * the node whose disk had been stuck. */
 	if (sim->paired && !serves && sim->arbiter.restored && !sim->forced)
 		sim->paired = false;
 	if (!sim->calm || sim->paired)
