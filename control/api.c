@@ -239,6 +239,15 @@ operate(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns, const c
 	answer_error(client, now_ns, SF_EXIT_USAGE, "unknown operation");
 }
 
+static void hold(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns, bool held)
+{
+	int result = ctl_servant_hold(api->servant, held);
+	if (result == 0)
+		answer(client, now_ns, good_answer());
+	else
+		answer_error(client, now_ns, SF_EXIT_FAILED, strerror(-result));
+}
+
 /* --- The words of a request --- */
 
 static void take_line(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns)
@@ -248,6 +257,8 @@ static void take_line(struct ctl_api *api, struct ctl_client *client, uint64_t n
 		start(api, client, now_ns, DP_COMMAND_PING);
 	} else if (strcmp(line, "digest current") == 0) {
 		start(api, client, now_ns, DP_COMMAND_DIGEST);
+	} else if (strncmp(line, "maintenance ", 12) == 0) {
+		hold(api, client, now_ns, strcmp(line + 12, "on") == 0);
 	} else if (strncmp(line, "operate ", 8) == 0) {
 		operate(api, client, now_ns, line + 8);
 	} else if (strcmp(line, "events") == 0) {

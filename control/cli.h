@@ -67,6 +67,7 @@ int cli_role(struct cli *cli);
 int cli_switchover(struct cli *cli);
 int cli_promote(struct cli *cli);
 int cli_init(struct cli *cli);
+int cli_maintenance(struct cli *cli);
 int cli_recover(struct cli *cli);
 int cli_config(struct cli *cli);
 int cli_doctor(struct cli *cli);

@@ -443,6 +443,7 @@ static bool put_end(struct run *run)
 		.position = run->plan.position,
 		.durable = run->plan.last_sequence,
 		.refill = run->refill.number,
+		.held = ctl_servant_is_held(run->replay->servant),
 		.record = run->record,
 	};
 	return put(run, DP_FILL_END, &end, sizeof(end));

@@ -186,6 +186,25 @@ int cli_promote(struct cli *cli)
 	return show(cli, took_ns, "this node is primary");
 }
 
+int cli_maintenance(struct cli *cli)
+{
+	bool on = cli->operand != NULL && strcmp(cli->operand, "on") == 0;
+	bool off = cli->operand != NULL && strcmp(cli->operand, "off") == 0;
+	if (!on && !off)
+		return cli_fail(cli, SF_EXIT_USAGE, "say on or off");
+	int result = cli_attach(cli);
+	if (result != SF_EXIT_OK)
+		return result;
+	if (dp_shm_load(&cli->shm->status.told) == 0)
+		return refuse_fixed(cli);
+	if (!pass_on(cli, on ? "maintenance on" : "maintenance off"))
+		return SF_EXIT_NOT_RUNNING;
+	printf(on ? "node %s takes and leaves no role by itself; say the same on its peer\n"
+		  : "node %s takes and leaves roles by itself again\n",
+	       cli->shm->node);
+	return SF_EXIT_OK;
+}
+
 int cli_init(struct cli *cli)
 {
 	int result = cli_attach(cli);

@@ -469,6 +469,45 @@ bool ctl_servant_operate(struct ctl_servant *servant, enum rep_operation operati
 	return true;
 }
 
+static void held_path(const struct ctl_servant *servant, char path[CTL_PATH_BYTES])
+{
+	snprintf(path, CTL_PATH_BYTES, "%.480s/maintenance", servant->log.folder);
+}
+
+bool ctl_servant_is_held(const struct ctl_servant *servant)
+{
+	char path[CTL_PATH_BYTES];
+	struct disk *disk = servant->log.disk;
+	if (disk == NULL)
+		return false;
+	held_path(servant, path);
+	int file = disk->open(disk, path, DISK_READ);
+	if (file >= 0)
+		disk->close(disk, file);
+	return file >= 0;
+}
+
+int ctl_servant_hold(struct ctl_servant *servant, bool held)
+{
+	char path[CTL_PATH_BYTES];
+	struct disk *disk = servant->log.disk;
+	if (!servant->running)
+		return -ENOTCONN;
+	held_path(servant, path);
+	int result = held ? disk->open(disk, path, DISK_CREATE) : disk->remove(disk, path);
+	if (held && result >= 0) {
+		disk->close(disk, result);
+		result = 0;
+	}
+	if (result == -EEXIST || result == -ENOENT)
+		result = 0;
+	if (result == 0)
+		result = disk->sync_directory(disk, servant->log.folder);
+	if (result == 0)
+		ctl_servant_operate(servant, held ? REP_OPERATION_HOLD : REP_OPERATION_RELEASE);
+	return result;
+}
+
 /* What a control before this one has answered is not answered again. */
 static void take_up(struct ctl_servant *servant)
 {

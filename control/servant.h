@@ -80,5 +80,10 @@ int ctl_servant_install(
 /* The log was cut or replaced: what is known of its segments holds no more. Any thread. */
 void ctl_servant_log_changed(struct ctl_servant *servant);
 
+/* Maintenance: kept as a file in the node's folder, so that it lasts over restarts. 0, or a
+ * negative errno. */
+int ctl_servant_hold(struct ctl_servant *servant, bool held);
+bool ctl_servant_is_held(const struct ctl_servant *servant);
+
 /* Passes the operator's word to the core. False: no dataplane is attached. */
 bool ctl_servant_operate(struct ctl_servant *servant, enum rep_operation operation);

@@ -137,6 +137,7 @@ static json_t *pair_build(const struct dp_shm *shm)
 		: holder == shm->node_id     ? shm->node
 					     : shm->peer
 	);
+	json_object_set_new(tree, "maintenance", json_boolean(dp_shm_load(&status->held) != 0));
 	json_object_set_new(tree, "lost_memory", json_boolean(dp_shm_load(&status->amnesiac) != 0));
 	json_object_set_new(
 		tree,
@@ -310,6 +311,8 @@ static void draw_arbiter(const json_t *tree, FILE *to)
 			cli_get_text(pair, "primary"),
 			cli_get_text(pair, "holder"));
 	fprintf(to, "\n");
+	if (json_is_true(json_object_get(pair, "maintenance")))
+		fprintf(to, "MAINTENANCE  roles change only when the operator says so\n");
 	if (json_is_string(json_object_get(pair, "record_error")))
 		fprintf(to,
 			"ROLE       the role record cannot be written: %s\n",

@@ -294,6 +294,7 @@ static void start(struct dp_sequencer *sequencer, const struct dp_fill_end *end)
 		)sf_max64(history.epoch, history.lineage[history.lineage_count - 1].epoch);
 	sequencer->commit->appended = last;
 	dp_journal_begin(sequencer->journal, &end->position);
+	core->on_hold = end->held != 0;
 	if (again)
 		rep_core_refilled(core, end->refill, &history, sequencer->now_ns);
 	else if (core->config.policy != REP_POLICY_FIXED)

@@ -46,6 +46,7 @@ static void publish_status(struct dp_sequencer *sequencer)
 	dp_shm_store(&status->amnesiac, core->record.amnesiac);
 	dp_shm_store(&status->peer_mode, core->peer.mode);
 	dp_shm_store(&status->arbiter_back, core->arbiter_back);
+	dp_shm_store(&status->held, core->on_hold);
 	dp_shm_store(&status->heartbeat_ns, monotonic_ns);
 }
 

@@ -78,6 +78,7 @@ struct dp_shm_status {
 	uint64_t record_epoch, record_mode, amnesiac;
 	uint64_t peer_mode;
 	uint64_t arbiter_back;
+	uint64_t held; /* maintenance */
 } __attribute__((aligned(64)));
 
 /* A digest mark: the sum of one writer at one sequence. Written by dp_shm_marks_add only: the place
@@ -151,6 +152,7 @@ struct dp_fill_end {
 	struct log_position position; /* the journal's: the first block of a new segment */
 	uint64_t durable;
 	uint64_t refill;	  /* number of the refill that this is; 0: the node's start */
+	uint64_t held;		  /* maintenance */
 	struct rep_record record; /* at the start: made ready for this life, and durable */
 };
 struct dp_shm_fill {

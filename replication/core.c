@@ -61,6 +61,7 @@ static const char *const reason_names[REP_REASONS][2] = {
 		{"disk_stuck", "the own log makes no progress: the disk hangs or is full"},
 	[REP_REASON_NO_RIGHT] =
 		{"no_right", "the policy leaves this change to the peer or to the operator"},
+	[REP_REASON_HELD] = {"held", "maintenance: roles change only when the operator says so"},
 };
 
 const char *rep_mode_name(enum rep_mode mode)

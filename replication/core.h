@@ -99,6 +99,7 @@ enum rep_reason {
 	REP_REASON_GAVE_UP,    /* so that the primary can take over what we hold */
 	REP_REASON_DISK_STUCK, /* own log makes no progress, and half the arena waits for it */
 	REP_REASON_NO_RIGHT,   /* the policy leaves this to the peer, or to the operator */
+	REP_REASON_HELD,       /* maintenance */
 	REP_REASONS,
 };
 const char *rep_reason_name(enum rep_reason reason);
@@ -247,6 +248,8 @@ enum rep_operation {
 	REP_OPERATION_FORCE,	  /* R17: serve here, whatever the peer may hold */
 	REP_OPERATION_LEAVE,	  /* the node is to be stopped in good order */
 	REP_OPERATION_INIT,	  /* R19: found a pair, as with config.bootstrap */
+	REP_OPERATION_HOLD,    /* maintenance: no change of the pair record but by the operator */
+	REP_OPERATION_RELEASE, /* of that */
 	REP_OPERATIONS,
 };
 
@@ -299,7 +302,8 @@ struct rep_core {
 	bool draining;		   /* ALONE: takes nothing any more, to admit or hand over */
 	bool handing_over;
 	bool leaving;
-	bool forced; /* the operator's word: FORCE as soon as it is possible */
+	bool on_hold; /* maintenance: the caller keeps it over restarts */
+	bool forced;  /* the operator's word: FORCE as soon as it is possible */
 	bool drop_answers_due;
 	uint64_t change_due_ns; /* ADMIT or SWITCHOVER is told again then; 0: not */
 	struct {

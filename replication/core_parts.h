@@ -101,6 +101,12 @@ static inline uint8_t rep_core_bit(uint8_t node)
 	return (uint8_t)(1u << node);
 }
 #define REP_BOTH_IN_SYNC 3
+/* Maintenance: no move by itself. What the operator has begun, and a peer that is stopped in good
+ * order, are not held up. */
+static inline bool rep_core_held(const struct rep_core *core)
+{
+	return core->on_hold && !core->handing_over && !core->peer.leaving;
+}
 
 /* primary.c */
 void rep_primary_step(struct rep_core *core, bool rx_drained, uint64_t now_ns);

@@ -95,8 +95,8 @@ static void go_alone(struct rep_core *core, uint64_t now_ns)
 	uint8_t me = core->config.link.node;
 	if (core->move.phase != REP_PHASE_NONE)
 		return;
-	if (!rep_move_allowed(core)) {
-		core->reason = REP_REASON_NO_RIGHT;
+	if (!rep_move_allowed(core) || rep_core_held(core)) {
+		core->reason = core->on_hold ? REP_REASON_HELD : REP_REASON_NO_RIGHT;
 		return;
 	}
 	/* R20: never on the strength of what the record once was. */
@@ -219,7 +219,7 @@ static void alone_step(struct rep_core *core, uint64_t now_ns)
 	}
 	/* R18: the follower of an asynchronous pair is admitted only to take over. */
 	bool keeps = core->mode == REP_MODE_ASYNC && !core->handing_over;
-	if (keeps || core->move.phase != REP_PHASE_NONE)
+	if (keeps || core->move.phase != REP_PHASE_NONE || rep_core_held(core))
 		return;
 	if (rep_move_limited(core, now_ns)) {
 		core->reason = REP_REASON_FLAPPING;

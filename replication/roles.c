@@ -220,8 +220,9 @@ static bool merged(struct rep_core *core, uint64_t now_ns)
 static void stand(struct rep_core *core, enum rep_move_kind kind, uint64_t now_ns)
 {
 	uint8_t me = core->config.link.node;
-	if (!rep_move_allowed(core)) {
-		core->reason = REP_REASON_NO_RIGHT;
+	bool held = rep_core_held(core) && kind != REP_MOVE_FORCE;
+	if (!rep_move_allowed(core) || held) {
+		core->reason = held ? REP_REASON_HELD : REP_REASON_NO_RIGHT;
 		return;
 	}
 	core->merge_end = 0;
@@ -474,6 +475,10 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	core->reason = gone   ? REP_REASON_PEER_RESTARTED
 		       : deaf ? REP_REASON_PEER_DEAF
 			      : REP_REASON_PEER_SILENT;
+	if (rep_core_held(core)) {
+		core->reason = REP_REASON_HELD;
+		return;
+	}
 	bool follows = core->config.policy == REP_POLICY_PRIMARY_CONTINUES;
 	if (follows || !rep_move_allowed(core)) {
 		core->reason = follows ? core->reason : REP_REASON_NO_RIGHT;
@@ -496,8 +501,8 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	}
 	if (!rep_move_fresh(core, core->suspect_ns, now_ns) || !as_expected)
 		return;
-	core->handing_over = false;
 	stand(core, REP_MOVE_PROMOTE, now_ns);
+	core->handing_over = false;
 }
 
 /* --- All of them --- */
@@ -521,6 +526,9 @@ static void judge_disk(struct rep_core *core, uint64_t now_ns)
 	/* It stays as long as nobody could be named instead. */
 	bool primary = core->mode == REP_MODE_PAIRED && other_may &&
 		       rep_move_fresh(core, core->disk_ns, now_ns);
+	/* One that is about to leave cannot take over. */
+	if (core->peer.leaving)
+		return;
 	if (stuck && (core->mode == REP_MODE_STANDBY || primary) &&
 	    core->move.phase == REP_PHASE_NONE && rep_roles_peer_here(core))
 		rep_roles_step_down(core, REP_REASON_DISK_STUCK);
@@ -562,6 +570,8 @@ void rep_roles_step(
 		core->leaving = false;
 	} else if (event->operation == REP_OPERATION_INIT) {
 		core->config.bootstrap = true;
+	} else if (event->operation == REP_OPERATION_HOLD || event->operation == REP_OPERATION_RELEASE) {
+		core->on_hold = event->operation == REP_OPERATION_HOLD;
 	} else if (event->operation != REP_OPERATION_NONE && event->operation != REP_OPERATION_FORCE) {
 		rep_primary_operation(core, event->operation, now_ns);
 	}

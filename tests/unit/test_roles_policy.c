@@ -62,6 +62,47 @@ static void expect_after_loss(enum rep_policy policy, bool a_serves, bool b_serv
 	}
 }
 
+/* Maintenance: nobody takes or leaves a role by itself; the operator's words still count. */
+static void peer_when_lost_on_hold_then_nothing_changes_until_released(void **state)
+{
+	(void)state;
+	for (int dies = 0; dies < 2; dies++) {
+		struct world *world = new_pair(REP_POLICY_ARBITER);
+		uint32_t epoch = world_core(world, WORLD_A)->pair.epoch;
+		world_order(world, WORLD_A, REP_OPERATION_HOLD);
+		world_order(world, WORLD_B, REP_OPERATION_HOLD);
+		world_submit(world, WORLD_A, 4);
+		world_run(world, 10 * MS);
+		world_crash(world, dies);
+		world_run(world, 200 * MS);
+		const struct rep_core *left = world_core(world, !dies);
+		assert_int_equal(left->mode, dies == WORLD_A ? REP_MODE_STANDBY : REP_MODE_BLOCKED);
+		assert_int_equal(left->reason, REP_REASON_HELD);
+		assert_int_equal(left->pair.epoch, epoch);
+		world_order(world, !dies, REP_OPERATION_RELEASE);
+		world_run(world, 200 * MS);
+		world_expect(world, !dies, REP_MODE_ALONE, REP_REASON_NONE);
+		world_free(world);
+	}
+}
+
+static void role_when_handed_over_on_hold_then_it_changes(void **state)
+{
+	(void)state;
+	struct world *world = new_pair(REP_POLICY_ARBITER);
+	world_order(world, WORLD_A, REP_OPERATION_HOLD);
+	world_order(world, WORLD_B, REP_OPERATION_HOLD);
+	world_run(world, 10 * MS);
+	world_order(world, WORLD_A, REP_OPERATION_SWITCHOVER);
+	world_run(world, 200 * MS);
+	world_expect(world, WORLD_B, REP_MODE_ALONE, REP_REASON_NONE);
+	/* It is counted in again when maintenance is over. */
+	world_order(world, WORLD_B, REP_OPERATION_RELEASE);
+	world_run(world, 200 * MS);
+	world_expect(world, WORLD_B, REP_MODE_PAIRED, REP_REASON_NONE);
+	world_free(world);
+}
+
 static void peer_when_lost_then_the_policy_says_who_goes_on(void **state)
 {
 	expect_after_loss(REP_POLICY_ARBITER, true, true);
@@ -222,6 +263,8 @@ static void hand_over_when_the_standby_is_gone_then_the_primary_goes_on(void **s
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(peer_when_lost_on_hold_then_nothing_changes_until_released),
+		cmocka_unit_test(role_when_handed_over_on_hold_then_it_changes),
 		cmocka_unit_test(peer_when_lost_then_the_policy_says_who_goes_on),
 		cmocka_unit_test(
 			split_when_over_then_the_higher_epoch_stays_and_the_other_is_counted
