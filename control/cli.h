@@ -28,7 +28,7 @@ struct cli {
 	const char *at;
 	const char *hgrm;
 	const char *cluster; /* --cluster */
-	bool json, watch, all, docs, force;
+	bool json, watch, all, docs, force, follow;
 	struct cfg_settings settings;
 	struct dp_shm *shm; /* of a live node; NULL before cli_attach */
 };

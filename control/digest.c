@@ -110,19 +110,58 @@ int cli_digest(struct cli *cli)
 
 /* --- Events --- */
 
+static void draw_event(const json_t *event, FILE *to)
+{
+	fprintf(to,
+		"%s  %-9s %-8s %s\n",
+		cli_get_text(event, "at"),
+		cli_get_text(event, "event"),
+		cli_get_text(event, "mode"),
+		cli_get_text(event, "text"));
+}
+
 static void events_draw(const json_t *tree, FILE *to)
 {
 	json_t *event;
 	size_t i;
-	json_array_foreach(json_object_get(tree, "events"), i, event)
+	json_array_foreach(json_object_get(tree, "events"), i, event) draw_event(event, to);
+}
+
+/* Those that are new, one a line; numbers that begin anew are another life of control. */
+static void show_new(const struct cli *cli, const json_t *answer, uint64_t *last)
+{
+	json_t *event;
+	size_t i;
+	if (cli_get(answer, "total") < *last)
+		*last = 0;
+	json_array_foreach(json_object_get(answer, "events"), i, event)
 	{
-		fprintf(to,
-			"%s  %-9s %-8s %s\n",
-			cli_get_text(event, "at"),
-			cli_get_text(event, "event"),
-			cli_get_text(event, "mode"),
-			cli_get_text(event, "text"));
+		if (cli_get(event, "number") <= *last)
+			continue;
+		if (cli->json)
+			json_dumpf(event, stdout, JSON_COMPACT);
+		else
+			draw_event(event, stdout);
+		if (cli->json)
+			putchar('\n');
 	}
+	*last = cli_get(answer, "total");
+	fflush(stdout);
+}
+
+/* Until the operator has had enough; a control that is away is waited for. */
+static int follow_events(struct cli *cli)
+{
+	uint64_t last = 0;
+	do {
+		int code;
+		char error[512];
+		json_t *answer = ctl_ask(&cli->settings, "events", &code, error, sizeof(error));
+		if (answer != NULL)
+			show_new(cli, answer, &last);
+		json_decref(answer);
+	} while (cli_wait_a_second());
+	return SF_EXIT_OK;
 }
 
 /* Control has them also when the dataplane is gone. */
@@ -130,6 +169,8 @@ int cli_events(struct cli *cli)
 {
 	json_t *answer;
 	int result = cli_load(cli);
+	if (result == SF_EXIT_OK && cli->follow)
+		return follow_events(cli);
 	if (result == SF_EXIT_OK)
 		result = ask(cli, "events", &answer);
 	if (result != SF_EXIT_OK)

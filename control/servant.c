@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "control/servant.h"
-
 #include "config/bytes.h"
 #include "config/log.h"
+#include "control/servant_parts.h"
 #include "control/text.h"
 
 #include <errno.h>
@@ -18,22 +17,23 @@
 
 #define ROUND_NS 20000000L		/* at the latest, between two looks */
 #define LOOK_NS 1000000000ull		/* between looks at what changes slowly */
+#define PROBE_NS 60000000000ull		/* between probes of an arbiter that nobody asks */
 #define FETCH_PATIENCE_NS 2000000000ull /* a learner that asks no more has given up */
 #define NO_ENTRIES_NS 1000000L		/* before "not now" is said again */
 
-static bool stopping(const struct ctl_servant *servant)
+bool ctl_servant_stopping(const struct ctl_servant *servant)
 {
 	return __atomic_load_n(&servant->stop, __ATOMIC_ACQUIRE) != 0;
 }
 
 /* Both threads and main change something now and then. */
-static void ring_bell(struct dp_shm *shm)
+void ctl_servant_ring(struct dp_shm *shm)
 {
 	__atomic_fetch_add(&shm->gives.bell, 1, __ATOMIC_RELEASE);
 }
 
 /* Until the sequencer rings, or a round is over. seen: the bell as it was before the last look. */
-static void wait_for_bell(struct dp_shm *shm, uint32_t seen)
+void ctl_servant_wait(struct dp_shm *shm, uint32_t seen)
 {
 	struct timespec most = {.tv_nsec = ROUND_NS};
 	syscall(SYS_futex, &shm->wants.bell, FUTEX_WAIT, seen, &most, NULL, 0);
@@ -41,10 +41,10 @@ static void wait_for_bell(struct dp_shm *shm, uint32_t seen)
 
 /* --- The role record --- */
 
-static int open_store(struct ctl_servant *servant, bool used)
+void ctl_servant_open_store(struct ctl_servant *servant, bool used)
 {
 	if (servant->opened)
-		return 0;
+		return;
 	rec_role_store_open(
 		&servant->store,
 		servant->log.disk,
@@ -53,7 +53,6 @@ static int open_store(struct ctl_servant *servant, bool used)
 		used
 	);
 	servant->opened = true;
-	return 0;
 }
 
 /* Writes what the core wants; the first error is the last one. */
@@ -91,7 +90,7 @@ static bool write_record(struct ctl_servant *servant, const struct dp_want_recor
 	}
 	dp_shm_store(&shm->servant.record_writes, shm->servant.record_writes + 1);
 	dp_shm_store(&shm->gives.persisted, want->record.write_number);
-	ring_bell(shm);
+	ctl_servant_ring(shm);
 	return true;
 }
 
@@ -107,7 +106,7 @@ static bool serve_record(struct ctl_servant *servant)
 		return false;
 	pthread_mutex_lock(&servant->lock);
 	/* A control that was started again: the record of this life is there. */
-	open_store(servant, true);
+	ctl_servant_open_store(servant, true);
 	wrote = write_record(servant, &want);
 	pthread_mutex_unlock(&servant->lock);
 	return wrote;
@@ -136,7 +135,7 @@ int ctl_servant_boot(
 	if (servant->opened)
 		rec_role_store_close(&servant->store);
 	servant->opened = false;
-	open_store(servant, used);
+	ctl_servant_open_store(servant, used);
 	struct rec_role role = servant->store.role;
 	rec_role_store_say(&servant->store, text, text_bytes);
 	if (rec_role_refuses(servant->store.choice.verdict)) {
@@ -216,7 +215,7 @@ static bool lend_entries(struct ctl_servant *servant)
 		nanosleep(&(struct timespec){.tv_nsec = NO_ENTRIES_NS}, NULL);
 	dp_box_put(&shm->gives.stage, &give);
 	servant->stage_done = want.number;
-	ring_bell(shm);
+	ctl_servant_ring(shm);
 	return true;
 }
 
@@ -257,12 +256,12 @@ static void say_newest(struct ctl_servant *servant)
 	give.newest = newest(servant);
 	if (shm->gives.piece.version == 0 || give.newest != last.newest) {
 		dp_box_put(&shm->gives.piece, &give);
-		ring_bell(shm);
+		ctl_servant_ring(shm);
 	}
 	uint64_t before = dp_shm_load(&shm->gives.log_first);
 	say_first(servant);
 	if (before != dp_shm_load(&shm->gives.log_first))
-		ring_bell(shm);
+		ctl_servant_ring(shm);
 }
 
 static bool lend_piece(struct ctl_servant *servant)
@@ -292,7 +291,7 @@ static bool lend_piece(struct ctl_servant *servant)
 		nanosleep(&(struct timespec){.tv_nsec = NO_ENTRIES_NS}, NULL);
 	dp_box_put(&shm->gives.piece, &give);
 	servant->piece_done = want.number;
-	ring_bell(shm);
+	ctl_servant_ring(shm);
 	return true;
 }
 
@@ -349,7 +348,7 @@ static void *serve(void *argument)
 	uint64_t look_ns = 0;
 	bool wrote = false;
 	prctl(PR_SET_NAME, "sf-roles");
-	while (!stopping(servant)) {
+	while (!ctl_servant_stopping(servant)) {
 		uint32_t seen = __atomic_load_n(&shm->wants.bell, __ATOMIC_ACQUIRE);
 		bool worked = serve_record(servant);
 		look_anew(servant);
@@ -372,71 +371,7 @@ static void *serve(void *argument)
 			look_ns = now_ns + LOOK_NS;
 			say_newest(servant);
 		}
-		wait_for_bell(shm, seen);
-	}
-	return NULL;
-}
-
-/* --- The arbiter --- */
-
-/* At the first question: by then the node is booted, and what was seen of the arbiter is known. */
-static struct ctl_arbiter *arbiter_of(struct ctl_servant *servant)
-{
-	char error[512];
-	struct rec_arbiter_seen seen = {0};
-	if (servant->arbiter != NULL)
-		return servant->arbiter;
-	pthread_mutex_lock(&servant->lock);
-	open_store(servant, true);
-	seen = servant->store.role.arbiter;
-	servant->arbiter = ctl_arbiter_open(servant->settings, &seen, error, sizeof(error));
-	pthread_mutex_unlock(&servant->lock);
-	if (servant->arbiter == NULL)
-		sf_log(SF_ERROR, "arbiter: %s", error);
-	return servant->arbiter;
-}
-
-static void answer(struct ctl_servant *servant, const struct rep_ask *ask)
-{
-	struct dp_shm *shm = servant->shm;
-	struct rep_answer answer = {.id = ask->id, .outcome = REP_ANSWER_UNKNOWN};
-	struct {
-		char text[DP_SHM_WHY_BYTES];
-	} why = {""};
-	dp_shm_store(&shm->servant.arbiter_asked, ctl_monotonic_ns());
-	struct ctl_arbiter *arbiter = arbiter_of(servant);
-	if (arbiter != NULL)
-		ctl_arbiter_ask(arbiter, ask, &answer, why.text, sizeof(why.text));
-	answer.id = ask->id;
-	if (answer.outcome == REP_ANSWER_UNKNOWN) {
-		dp_shm_store(
-			&shm->servant.arbiter_unknown,
-			dp_shm_load(&shm->servant.arbiter_unknown) + 1
-		);
-	} else {
-		dp_shm_store(&shm->servant.arbiter_unknown, 0);
-		dp_shm_store(&shm->servant.arbiter_answered, ctl_monotonic_ns());
-	}
-	dp_box_put(&shm->servant.arbiter_why, &why);
-	servant->asked = ask->id;
-	dp_box_put(&shm->gives.answer, &answer);
-	ring_bell(shm);
-}
-
-static void *ask_always(void *argument)
-{
-	struct ctl_servant *servant = argument;
-	struct dp_shm *shm = servant->shm;
-	prctl(PR_SET_NAME, "sf-arbiter");
-	while (!stopping(servant)) {
-		uint32_t seen = __atomic_load_n(&shm->wants.bell, __ATOMIC_ACQUIRE);
-		struct rep_ask ask;
-		if (shm->wants.ask.version != 0 && dp_box_get(&shm->wants.ask, &ask) &&
-		    ask.id != servant->asked) {
-			answer(servant, &ask);
-			continue;
-		}
-		wait_for_bell(shm, seen);
+		ctl_servant_wait(shm, seen);
 	}
 	return NULL;
 }
@@ -465,7 +400,7 @@ bool ctl_servant_operate(struct ctl_servant *servant, enum rep_operation operati
 	dp_box_get(&servant->shm->gives.operation, &last);
 	give.number = last.number + 1;
 	dp_box_put(&servant->shm->gives.operation, &give);
-	ring_bell(servant->shm);
+	ctl_servant_ring(servant->shm);
 	return true;
 }
 
@@ -547,7 +482,7 @@ void ctl_servant_start(struct ctl_servant *servant, const struct cfg_settings *s
 	}
 	take_up(servant);
 	if (dp_shm_load(&servant->shm->fill.state) == DP_FILL_DONE)
-		open_store(servant, true);
+		ctl_servant_open_store(servant, true);
 	bool asks = settings->arbiter.kind != CFG_ARBITER_NONE;
 	dp_shm_store(&servant->shm->servant.arbiter_kind, settings->arbiter.kind);
 	sigfillset(&all);
@@ -555,7 +490,9 @@ void ctl_servant_start(struct ctl_servant *servant, const struct cfg_settings *s
 	servant->running = pthread_create(&servant->thread, NULL, serve, servant) == 0;
 	if (servant->running && asks)
 		servant->arbiter_runs =
-			pthread_create(&servant->arbiter_thread, NULL, ask_always, servant) == 0;
+			pthread_create(
+				&servant->arbiter_thread, NULL, ctl_servant_ask_always, servant
+			) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!servant->running || (asks && !servant->arbiter_runs))
 		sf_log(SF_ERROR, "roles: no thread");

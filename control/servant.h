@@ -50,6 +50,7 @@ struct ctl_servant {
 	bool arbiter_runs;
 	struct ctl_arbiter *arbiter; /* NULL: the record is on the nodes' disks */
 	uint64_t asked;		     /* id of the question that is answered */
+	uint64_t probe_ns;	     /* when it is probed next */
 
 	uint64_t operations; /* number of the last one */
 };

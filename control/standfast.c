@@ -17,6 +17,7 @@ enum option_bit {
 	OPT_AT = 16,
 	OPT_HGRM = 32,
 	OPT_FORCE = 64,
+	OPT_FOLLOW = 128,
 	OPT_CLUSTER = 256 /* not a letter of getopt's */
 };
 
@@ -45,7 +46,12 @@ static const struct {
 	 OPT_JSON | OPT_ALL,
 	 0,
 	 cli_counters},
-	{"events", "events [--json]", "changes of mode, and why", OPT_JSON, 0, cli_events},
+	{"events",
+	 "events [--follow] [--json]",
+	 "changes of role and mode, and why; --follow: goes on with what comes",
+	 OPT_JSON | OPT_FOLLOW,
+	 0,
+	 cli_events},
 	{"digest",
 	 "digest [--at current|N] [--json]",
 	 "the state's digest: equal on both nodes at the same sequence",
@@ -165,6 +171,7 @@ static struct words parse(int argc, char **argv, struct cli *cli)
 		{"at", required_argument, NULL, OPT_AT},
 		{"hgrm", required_argument, NULL, OPT_HGRM},
 		{"force", no_argument, NULL, OPT_FORCE},
+		{"follow", no_argument, NULL, OPT_FOLLOW},
 		{"cluster", required_argument, NULL, OPT_CLUSTER},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
@@ -196,6 +203,7 @@ static struct words parse(int argc, char **argv, struct cli *cli)
 	cli->all = words.options & OPT_ALL;
 	cli->docs = words.options & OPT_DOCS;
 	cli->force = words.options & OPT_FORCE;
+	cli->follow = words.options & OPT_FOLLOW;
 	return words;
 }
 
