@@ -193,6 +193,8 @@ static void serve_control(struct dp_sequencer *sequencer)
 
 void dp_sequencer_status(struct dp_sequencer *sequencer)
 {
+	/* Also of a core that was halted outside of a step. */
+	dp_sequencer_publish_role(sequencer);
 	publish_status(sequencer);
 	publish_core_counters(sequencer);
 	serve_control(sequencer);
