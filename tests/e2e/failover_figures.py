@@ -221,6 +221,7 @@ class CatchUp(Figures):
     def test_a_node_that_returns_is_faster_than_the_load_and_costs_it_little(self):
         self.measure("catch-up")
 
+    @unittest.skipUnless(lab.full(), "long form only")
     def test_the_same_with_logs_in_memory(self):
         """Both nodes' logs share one disk here, as they would not: this leaves the CPUs."""
         folder = tempfile.mkdtemp(prefix="sf-", dir="/dev/shm")
