@@ -114,6 +114,28 @@ static json_t *arbiter_build(const struct dp_shm *shm)
 	return tree;
 }
 
+/* Whose move it is when this node cannot serve or follow; null: nobody's. */
+static json_t *waits_for_build(const struct dp_shm *shm)
+{
+	const struct dp_shm_status *status = &shm->status;
+	if (dp_shm_load(&status->told) == 0)
+		return json_null();
+	switch ((enum rep_reason)dp_shm_load(&status->reason)) {
+	case REP_REASON_WAIT_PRIMARY:
+	case REP_REASON_WAIT_PEER:
+	case REP_REASON_NO_RIGHT:
+	case REP_REASON_GAVE_UP:
+		return json_string(shm->peer);
+	case REP_REASON_ARBITER_SILENT:
+		return json_string("arbiter");
+	case REP_REASON_PEER_BLANK:
+	case REP_REASON_ARBITER_BACK:
+		return json_string("operator");
+	default:
+		return json_null();
+	}
+}
+
 /* What the roles are by; null without a log: then they are as configured. */
 static json_t *pair_build(const struct dp_shm *shm)
 {
@@ -211,6 +233,7 @@ static json_t *status_build(const struct dp_shm *shm)
 	json_object_set_new(tree, "arbiter", arbiter_build(shm));
 	json_object_set_new(tree, "pair", pair_build(shm));
 	json_object_set_new(tree, "last_change", change_build(status));
+	json_object_set_new(tree, "waits_for", waits_for_build(shm));
 	json_object_set_new(tree, "log", cli_log_build(shm));
 	json_object_set_new(tree, "rejected", cli_rejected_build(shm));
 	cli_set(tree, "sessions", dp_shm_load(&status->sessions));
@@ -264,6 +287,18 @@ static void draw_rejected(const json_t *tree, FILE *to)
 	fprintf(to, "\n");
 }
 
+/* For whom, in words that name it: the operator may have to go there. */
+static void draw_wait(const json_t *tree, FILE *to)
+{
+	const char *whom = cli_get_text(tree, "waits_for");
+	if (strcmp(whom, "arbiter") == 0)
+		fprintf(to, "waits for  the arbiter\n");
+	else if (strcmp(whom, "operator") == 0)
+		fprintf(to, "waits for  the operator's word: standfast promote --force\n");
+	else if (*whom)
+		fprintf(to, "waits for  node \"%s\", its peer\n", whom);
+}
+
 static void draw_mode(const json_t *tree, FILE *to)
 {
 	const json_t *change = json_object_get(tree, "last_change");
@@ -288,6 +323,7 @@ static void draw_mode(const json_t *tree, FILE *to)
 	fprintf(to, "\n");
 	if (strcmp(cli_get_text(change, "reason"), "none") != 0)
 		fprintf(to, "why        %s\n", cli_get_text(change, "text"));
+	draw_wait(tree, to);
 	if (json_is_true(json_object_get(tree, "stuck"))) {
 		ctl_duration_text(cli_get(tree, "status_age_ns"), text);
 		fprintf(to, "STUCK      the process lives but has done nothing for %s\n", text);

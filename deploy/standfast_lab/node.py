@@ -32,16 +32,16 @@ client: {{
 replication: {{
   device = "{replication_device}";
   mtu = {replication_mtu};
-  heartbeat_interval = "100 ms";
-  heartbeat_misses = 10;
+  heartbeat_interval = "{heartbeat_interval}";
+  heartbeat_misses = {heartbeat_misses};
   ack = "{ack}";
 {replication_mac}}};
 log: {{ enabled = "{log}"; dir = "{dir}/state"; sync = "{log_sync}"; segment_size = "{log_segment}";
   snapshot_interval = "{snapshot_interval}"; reserve = "{log_reserve}"; }};
 # Nothing is held down, so that a lab can be killed again and again.
 roles: {{ {lost_peer}bootstrap = "auto"; preferred_primary = 0;
-  hold_down = "0 s"; max_role_changes_per_hour = 0; takeover_delay = "200 ms"; }};
-{arbiter}assets: {{ model = "{model}"; digest_interval = {digest_interval}; }};
+  hold_down = "0 s"; max_role_changes_per_hour = 0; takeover_delay = "{takeover_delay}"; }};
+{arbiter}assets: {{ model = "{model}"; max = {assets_max}; digest_interval = {digest_interval}; }};
 dataplane: {{
   workers = {workers};
   idle = "{idle}";
@@ -89,7 +89,8 @@ def configuration(name, directory, options):
         lcores=_lcores(options[f"lcores_{name}"], options[f"workers_{name}"]),
         **{key: options[key] for key in (
             "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment", "log_reserve",
-            "snapshot_interval", "model", "digest_interval", "idle", "memory", "hugepages")},
+            "snapshot_interval", "model", "digest_interval", "idle", "memory", "hugepages",
+            "heartbeat_interval", "heartbeat_misses", "takeover_delay", "assets_max")},
         **me, **sides)
 
 

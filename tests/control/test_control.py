@@ -197,7 +197,8 @@ def doctor_when_asked_says_what_it_found(node):
 # --- standfast with a node ---
 
 FIELDS = {"node", "role", "mode", "epoch", "sequence", "committed", "applied", "durable", "in_sync",
-          "peer", "arbiter", "last_change", "rejected", "control", "sessions", "ack", "uptime_ns"}
+          "peer", "arbiter", "last_change", "waits_for", "rejected", "control", "sessions", "ack",
+          "uptime_ns"}
 
 
 def status_when_the_mode_changes_follows(node):
