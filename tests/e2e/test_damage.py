@@ -301,7 +301,9 @@ class Damage(DamageTest):
         path, whole = self.refused_node(pair)
         self.check_serves_nobody(pair)
         self.serve_alone(pair)
+        before = pair.b.status()["sequence"]
         bench = lab.Bench(self, pair, "--rate", 2000, "--duration", "3600s")
+        self.wait("load", lambda: pair.b.status()["sequence"] > before + 1000)
         log_bytes.write(path, whole)
         pair.a.control.stop()
         pair.a.start_control()
@@ -324,7 +326,7 @@ class Damage(DamageTest):
         run = self.recover(pair.a)
         self.assertEqual(run.returncode, 0, run.stderr)
         quarantine = json.loads(run.stdout)["quarantine"]
-        self.assertEqual(self.hashes(quarantine), damaged, "what was there is in quarantine")
+        self.assertEqual(self.hashes(os.path.join(quarantine, "log")), damaged)
         pair.a.start()
         pair.wait_paired()
         self.load(pair, "--updates", 1000, "--outstanding", 16)

@@ -58,7 +58,10 @@ class Soak(lab.LabTest):
     def resources(self, pair):
         """Of each node, at rest: buffers in use, resident memory, open files."""
         def of(node):
-            # The slow figures are as old as the last status round; wait until one says rest.
+            # The slow figures are as old as the last status round; wait until one says rest, and
+            # that the load's shared memory is closed.
+            self.wait("the load's port to close",
+                      lambda: not node.counters()["node"]["client_link_up"])
             self.wait("no mbuf in use", lambda: self.mbufs(node) == self.baseline(node))
             return {"mbufs": self.mbufs(node), "memory_kib": node.dataplane.memory_kib(),
                     "files": node.dataplane.open_files()}
