@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """deploy/demo: the story of a pair under load, with figures; see deploy/demo."""
 import argparse
+import datetime
 import glob
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from standfast_lab.process import LabError, wait_for            # noqa: E402
 
 FAILED, BROKEN = 1, 4
 MOST_RATE = 10_000          # enough to see, little enough to have room after an outage
-HEAL_AFTER_S = 0.5          # of being BLOCKED
+HEAL_AFTER_S = 0.5          # of serving alone
 
 
 class Broken(Exception):
@@ -32,10 +34,25 @@ def us(ns):
     return f"{ns / 1e3:,.0f} us" if ns < 10e6 else f"{ns / 1e6:,.0f} ms"
 
 
+def ms(seconds):
+    return f"{seconds * 1e3:,.0f} ms"
+
+
+def event_at(node, since, mode):
+    """When the node first came into a mode after a moment: unix seconds, or None."""
+    for event in node.ask("events")["events"]:
+        if event["event"] == "mode" and event["mode"] == mode:
+            at = datetime.datetime.fromisoformat(event["at"]).timestamp()
+            if at >= since:
+                return at
+    return None
+
+
 class Story:
     def __init__(self, options):
         self.options = options
         self.load_begin = 0.0       # of the open loop, unix seconds
+        self.load_seconds = 0.0
         self.out = os.path.realpath(options.out or tempfile.mkdtemp(prefix="standfast-demo-"))
         os.makedirs(self.out, exist_ok=True)
         self.lab = Lab(tempfile.mkdtemp(prefix="sf-demo-"))
@@ -81,22 +98,43 @@ class Story:
         return many["rate"]
 
     def open_loop(self, rate):
+        """The load goes on until the last chapter is over, however slow this machine is."""
         seconds = self.options.seconds
-        before = self.lab.a.status()["sequence"]
-        process = self.start_bench("open", "--rate", rate, "--duration", f"{seconds}s", "--trace")
-        wait_for("the load", 30, lambda: process.poll() is not None
-                 or self.lab.a.status()["sequence"] > before + rate // 10)
-        begin = self.load_begin = time.time()
-        self.wait_until(begin + seconds * 0.2)
-        self.trouble("link cut", "the replication link is cut, both ways",
-                     lambda: self.lab.tell_relay("cut both"), lambda: self.lab.tell_relay("heal"))
-        self.wait_until(begin + seconds * 0.5)
-        self.trouble("standby paused", "the standby's processes are paused",
-                     self.lab.b.pause, self.lab.b.resume)
-        self.wait_until(begin + seconds * 0.75)
-        self.bad_link(begin + seconds * 0.9)
-        self.tell(time.time(), "no more faults")
-        return self.finish_bench("open", process, seconds)
+        before = self.sequence()
+        process = self.start_bench("open", "--rate", rate, "--duration", f"{3 * seconds + 120}s",
+                                   "--drain", "60s", "--trace")
+        try:
+            wait_for("the load", 30, lambda: process.poll() is not None
+                     or self.sequence() > before + rate // 10)
+            begin = self.load_begin = time.time()
+            self.wait_until(begin + seconds * 0.12)
+            killed = self.takeover()
+            self.wait_until(begin + seconds * 0.27)
+            self.rejoin(killed, rate)
+            self.wait_until(begin + seconds * 0.5)
+            self.switchover()
+            self.wait_until(begin + seconds * 0.6)
+            self.cut()
+            self.wait_until(begin + seconds * 0.8)
+            self.bad_link(begin + seconds * 0.93)
+            self.wait_until(begin + seconds)
+            if process.poll() is not None:
+                raise LabError("the load ended before its time")
+            self.load_seconds = time.time() - begin
+            process.send_signal(signal.SIGINT)
+            return self.finish_bench("open", process, 60)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
+    def sequence(self):
+        return self.lab.wait_primary().status()["sequence"]
+
+    def both(self):
+        """(primary, the other node)"""
+        primary = self.lab.wait_primary()
+        return primary, self.lab.nodes["b" if primary.name == "a" else "a"]
 
     @staticmethod
     def wait_until(moment):
@@ -105,37 +143,103 @@ class Story:
     def tell(self, begin, text):
         say(f"  {begin - self.load_begin:5.1f} s  {text}")
 
-    def trouble(self, name, text, break_it, mend_it):
-        """Breaks, waits until the primary has noticed, mends, waits until the pair is level."""
+    def takeover(self):
+        primary, standby = self.both()
         begin = time.time()
-        break_it()
-        wait_for("the primary to notice", 20,
-                 lambda: self.lab.a.status()["mode"] == "blocked")
-        noticed = time.time()
-        self.tell(begin, f"{text}; noticed after {noticed - begin:.1f} s: BLOCKED, no update is "
-                         "acknowledged")
+        primary.kill()
+        self.tell(begin, f"SIGKILL to both processes of {primary.name}, the primary")
+        status = wait_for(f"{standby.name} to take over", 60, lambda: standby.is_primary()
+                          and standby.status())
+        serving = event_at(standby, begin, "alone") or time.time()
+        noticed = event_at(standby, begin, "candidate") or serving
+        self.tell(serving, f"{standby.name} has taken over, after {ms(serving - begin)}: "
+                  f"{ms(noticed - begin)} until it was sure of the silence, {ms(serving - noticed)} "
+                  "to ask the arbiter and make its log durable; it serves alone")
+        self.events.append({"name": f"{primary.name} killed", "from": begin, "noticed": noticed,
+                            "to": serving})
+        self.summary["takeover"] = {"killed": primary.name, "primary": standby.name,
+                                    "noticed_ms": round((noticed - begin) * 1e3, 3),
+                                    "serving_ms": round((serving - begin) * 1e3, 3)}
+        return primary, status["sequence"]
+
+    def rejoin(self, killed, rate):
+        node, held = killed
+        begin = time.time()
+        node.start_dataplane()
+        node.start_control()
+        self.tell(begin, f"{node.name} is started again, under load")
+        node.wait_running()
+        self.lab.wait_paired(60)
+        level = event_at(node, begin, "standby") or time.time()
+        learner = event_at(node, begin, "learner") or begin
+        entries = self.sequence() - held
+        per_second = entries / max(level - learner, 1e-3)
+        self.tell(level, f"{node.name} is standby, {ms(level - begin)} after its start: "
+                  f"{ms(learner - begin)} to start and to read its own log, {ms(level - learner)} to "
+                  f"learn the {entries:,} entries it had missed: {per_second:,.0f} a second, "
+                  f"{per_second / rate:.0f} times the load")
+        self.events.append({"name": f"{node.name} back", "from": begin, "to": level, "good": True})
+        self.summary["rejoin"] = {
+            "node": node.name, "entries": entries, "entries_per_second": round(per_second),
+            "start_ms": round((learner - begin) * 1e3, 3),
+            "catch_up_ms": round((level - learner) * 1e3, 3)}
+
+    def switchover(self):
+        primary, standby = self.both()
+        begin = time.time()
+        result = primary.ask("switchover")
+        wait_for(f"{standby.name} to serve", 20, standby.is_primary)
+        end = event_at(standby, begin, "alone") or time.time()
+        self.lab.wait_paired()
+        self.tell(begin, f"planned switchover, {primary.name} to {standby.name}: the role was handed "
+                  f"over within {ms(result['took_ns'] / 1e9)}, no request in doubt")
+        self.events.append({"name": "switchover", "from": begin, "to": end})
+        self.summary["switchover"] = {"to": standby.name, "took_ns": result["took_ns"]}
+
+    def cut(self):
+        begin = time.time()
+        self.lab.tell_relay("cut both")
+        alone = wait_for("one node to go on alone", 20, lambda: next(
+            (n for n in self.lab.nodes.values() if n.status()["mode"] == "alone"), None))
+        serving = event_at(alone, begin, "alone") or time.time()
+        self.tell(begin, f"the replication link is cut: both ask the arbiter, one is let on: "
+                  f"{alone.name} serves alone after {ms(serving - begin)}")
         time.sleep(HEAL_AFTER_S)
         mended = time.time()
-        mend_it()
+        self.lab.tell_relay("heal")
         self.lab.wait_paired()
         end = time.time()
-        status = self.lab.a.status()
-        self.tell(mended, f"mended; PAIRED and level again after {(end - mended) * 1e3:.0f} ms, at "
-                          f"sequence {status['sequence']:,}")
-        self.events.append({"name": name, "from": begin, "noticed": noticed, "mended": mended,
-                            "to": end})
+        self.tell(mended, f"the link is whole; the other one is level and standby after "
+                          f"{ms(end - mended)}")
+        self.events.append({"name": "link cut", "from": begin, "mended": mended, "to": serving})
+        self.summary["link_cut"] = {"primary": alone.name,
+                                    "serving_ms": round((serving - begin) * 1e3, 3),
+                                    "level_ms": round((end - mended) * 1e3, 3)}
 
     def bad_link(self, until):
         begin = time.time()
+        before = self.lab.tell_relay("stats")
         self.lab.tell_relay("set both loss=0.1 dup=0.1 reorder=0.1")
         self.tell(begin, "10 % of the replication frames are lost, 10 % doubled, 10 % out of order")
         self.wait_until(until)
         self.lab.tell_relay("clear both")
         stats = self.lab.tell_relay("stats")
-        self.tell(time.time(), "the link is good again; the relay has lost "
-                  f"{sum(stats[w]['lost'] + stats[w]['cut'] for w in ('a-b', 'b-a')):,} frames")
+        lost = sum(stats[way]["lost"] - before[way]["lost"] for way in ("a-b", "b-a"))
+        self.tell(time.time(), f"the link is good again; {lost:,} frames were lost")
         self.events.append({"name": "bad link", "from": begin, "to": time.time()})
         self.summary["relay"] = stats
+
+    def tell_result(self, result):
+        """What the clients saw of it all, by their own clock."""
+        say()
+        say(f"What the clients saw: {result['sent']:,} updates sent, {result['answered']:,} answered, "
+            f"{result['lost_after_ack']} lost, {result['applied_twice']} applied twice;")
+        say(f"  {result['retried']:,} were asked for again meanwhile; p50 {us(result['p50_ns'])}, p99 "
+            f"{us(result['p99_ns'])}, worst {us(result['max_ns'])}")
+        say("  longest time without an answer:")
+        for event, gap_ns in zip(self.events, plot.gaps(self.out, self.events)):
+            event["gap_ms"] = round(gap_ns / 1e6, 3)
+            say(f"    {event['name']:<12} {us(gap_ns):>10}")
 
     def compare(self):
         sequence, digest_a, digest_b = self.lab.digests()
@@ -147,6 +251,7 @@ class Story:
     def kill_both(self, sequence, digest):
         """A power cut, as far as processes can have one: both start again from their own logs."""
         nodes = self.lab.nodes.values()
+        last = self.lab.wait_primary().name
         for node in nodes:
             node.kill()
         begin = time.time()
@@ -160,29 +265,32 @@ class Story:
         again, new_digest = self.compare()
         if (again, new_digest) != (sequence, digest):
             raise Broken(f"after the kill both hold {new_digest} at sequence {again}")
+        primary = self.lab.wait_primary().name
+        if primary != last:
+            raise Broken(f"{last} was primary before both were killed, {primary} is now")
         snapshot = self.lab.a.status()["log"]["checkpoint"]["snapshot"]
         say()
-        say(f"Both nodes killed with SIGKILL, and started again: PAIRED after {seconds:.1f} s, the "
-            f"programs' own start included.")
+        say(f"Both nodes killed at once, and started again: PAIRED after {seconds:.1f} s, the "
+            f"programs' own start included; {primary} is primary, as before.")
         say(f"  each read its log{f' from its snapshot at {snapshot:,} on' if snapshot else ''}: "
             f"digest {new_digest} at sequence {again:,}, as before")
-        self.summary["killed"] = {"seconds": round(seconds, 3), "sequence": again,
+        self.summary["killed"] = {"primary": primary, "seconds": round(seconds, 3), "sequence": again,
                                   "digest": new_digest}
 
     def save_figures(self, rate):
         """Stage histograms, counters and the picture."""
         stages = os.path.join(self.out, "stages")
         os.makedirs(stages, exist_ok=True)
-        self.lab.a.ask("latency", "--hgrm", stages)
+        self.lab.wait_primary().ask("latency", "--hgrm", stages)
         for name, node in self.lab.nodes.items():
             with open(os.path.join(self.out, f"counters-{name}.json"), "w") as file:
                 json.dump(node.counters(), file, indent=1)
-        curves = [(f"open loop, {rate:,} a second, with the faults", "open"),
+        curves = [(f"open loop, {rate:,} a second, with all that happened", "open"),
                   ("closed loop, 1 under way", "closed-1"),
                   ("closed loop, 256 under way", "closed-256")]
         found = [(title, path) for title, folder in curves
                  for path in glob.glob(f"{self.out}/{folder}/*-intended.hgrm*")]
-        return plot.draw(self.out, rate, self.options.seconds + 0.5, self.events, found)
+        return plot.draw(self.out, rate, self.load_seconds, self.events, found)
 
     # --- the whole ---
 
@@ -191,28 +299,25 @@ class Story:
         say(f"Prepared in {self.options.prepared_us / 1e6:.1f} s (packages and build).")
         self.lab.up()
         status = self.lab.a.status()
-        say(f"A pair of nodes is up after {time.time() - begin:.1f} s: a is primary, b "
-            f"its standby, over shared-memory ports, {'' if status['hugepages'] else 'no '}"
-            "hugepages.")
-        say("An update is answered when the standby has it.")
+        say(f"A pair of nodes is up after {time.time() - begin:.1f} s: a is primary, b its standby, "
+            f"over shared-memory ports, {'' if status['hugepages'] else 'no '}hugepages.")
+        say("An update is answered when the standby has it. A file is the arbiter: it keeps the "
+            "record of who may serve.")
+        say("A node that is silent for 1.0 s counts as lost, and a standby waits 0.2 s more, so that "
+            "its primary comes first:")
+        say("these are settings for a shared machine; on isolated cores they are 10 ms and 5 ms.")
         say()
         say("Closed loop, without faults:")
         most = self.closed_loop()
         rate = int(min(MOST_RATE, max(100, most / 4)) // 100 * 100)
         say()
-        say(f"Open loop, {rate:,} updates a second for {self.options.seconds} s, whatever happens:")
+        say(f"Open loop, {rate:,} updates a second, whatever happens:")
         result = self.open_loop(rate)
-        say(f"  {result['sent']:,} updates sent, {result['answered']:,} answered: "
-            f"{result['lost_after_ack']} lost, {result['applied_twice']} applied twice; "
-            f"{result['retried']:,} were asked for again meanwhile")
-        say(f"  p50 {us(result['p50_ns'])}, p99 {us(result['p99_ns'])}, worst {us(result['max_ns'])}"
-            f"; longest time without an answer {us(result['longest_gap_ns'])}")
+        self.tell_result(result)
         sequence, digest = self.compare()
         say(f"  both nodes hold the same: digest {digest} at sequence {sequence:,}")
         no_picture = self.save_figures(rate)
         self.kill_both(sequence, digest)
-        say("Takeover by the standby comes in a later version: this one takes the roles from the "
-            "configuration.")
         say()
         say(f"Latency files: {self.out}/open/*.hgrm and *.hlog, closed-*/, stages/ (inside the "
             "primary)")

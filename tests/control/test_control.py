@@ -23,7 +23,7 @@ import time
 STANDFAST, CONTROL, WRITER = (os.path.abspath(path) for path in sys.argv[1:4])
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PATIENCE_S = 20
-OK, FAILED, USAGE, NOT_RUNNING, CONFIG = 0, 1, 2, 3, 78
+OK, FAILED, USAGE, NOT_RUNNING, REFUSED, CONFIG = 0, 1, 2, 3, 5, 78
 
 
 class Node:
@@ -115,7 +115,8 @@ def wait_until(what, question):
 
 def verbs_when_no_node_runs_exit_3(node):
     for verb in (["status"], ["is-primary"], ["latency"], ["counters"], ["digest"],
-                 ["digest", "--at", "current"], ["events"]):
+                 ["digest", "--at", "current"], ["events"], ["switchover"], ["init"],
+                 ["promote", "--force", "--cluster", "demo"]):
         result = node.run(*verb)
         assert result.returncode == NOT_RUNNING, (verb, result)
         assert "not running" in result.stderr, (verb, result)
@@ -134,7 +135,9 @@ def status_when_the_node_was_killed_exits_3(node):
 def usage_errors_when_made_exit_2(node):
     for words in ([], ["nonsense"], ["status", "extra"], ["status", "--at", "3"], ["config"],
                   ["config", "dmp"], ["digest", "--at"], ["digest", "--at", "-1"],
-                  ["digest", "--at", "7x"], ["latency", "--frob"], ["promote"], ["x" * 5000]):
+                  ["digest", "--at", "7x"], ["latency", "--frob"], ["promote"],
+                  ["promote", "--force"], ["promote", "--cluster", "demo"],
+                  ["switchover", "--force"], ["x" * 5000]):
         result = node.run(*words)
         assert result.returncode == USAGE, (words, result)
         assert result.stderr and not result.stdout, (words, result)
@@ -146,7 +149,7 @@ def help_and_version_when_asked_exit_0(node):
     everything = node.run("--help", conf=False)
     assert everything.returncode == OK
     for verb in ("status", "is-primary", "latency", "counters", "events", "digest", "check",
-                 "config", "doctor"):
+                 "config", "doctor", "role", "switchover", "promote", "init", "recover"):
         assert verb in everything.stdout, verb
         one = node.run(verb, "--help", conf=False)
         assert one.returncode == OK and one.stdout.startswith(f"usage: standfast {verb}"), one
@@ -212,7 +215,11 @@ def status_when_the_mode_changes_follows(node):
     node.tell("sequence 4711")
     for mode, reason, role, name, why, primary in (
             (1, 0, "primary", "paired", "none", OK), (2, 2, "primary", "blocked", "peer_silent", OK),
+            (4, 0, "primary", "alone", "none", OK),
             (0, 0, "standby", "standby", "none", FAILED),
+            (6, 20, "waiting", "waiting", "wait_primary", FAILED),
+            (7, 6, "learner", "learner", "catching_up", FAILED),
+            (8, 25, "candidate", "candidate", "taking_over", FAILED),
             (3, 13, "halted", "halted", "bad_entry", FAILED)):
         node.tell(f"mode {mode} {reason}")
         status = node.json("status")
@@ -222,6 +229,14 @@ def status_when_the_mode_changes_follows(node):
         assert node.run("is-primary").returncode == primary
         text = node.run("status")
         assert text.returncode == OK and name in text.stdout and "4711" in text.stdout, text
+
+
+def roles_when_the_node_has_no_log_are_not_changed(node):
+    """The writer's node never says that its role comes from a pair record."""
+    node.start_writer()
+    for verb in (["switchover"], ["init"], ["promote", "--force", "--cluster", "demo"]):
+        result = node.run(*verb)
+        assert result.returncode == REFUSED and "without a log" in result.stderr, result
 
 
 def status_when_the_node_is_stopped_says_stuck(node):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Logs that were damaged while their node was down: the node waits, says what is wrong where and
-what helps, and comes back with everything once the file is back."""
+what helps, and comes back with everything once the file is back. Its peer serves meanwhile, if the
+pair record lets it, and what the peer acknowledged is not lost by the return."""
 import hashlib
 import json
 import os
@@ -230,9 +231,9 @@ class Damage(DamageTest):
         # It serves nobody, and answers the operator.
         status = node.status()
         self.assertEqual((status["mode"], status["committed"], status["control"], status["stuck"]),
-                         ("blocked", 0, "up", False))
+                         ("waiting", 0, "up", False))
         self.assertIn("REFUSED", self.standfast(node, "status")[1])
-        self.assertIn("SERVES NOBODY", self.standfast(node, "status")[1])
+        self.assertEqual(self.standfast(node, "is-primary")[0], 1)
         # The shared memory says it first, the log a moment later.
         self.wait("the log line", lambda: self.logged(node, "replay refused: " + text), WAIT_S)
         self.assertTrue(node.dataplane.pid() and node.control.pid(), "a process ended")
@@ -252,9 +253,11 @@ class Damage(DamageTest):
         log = node.status()["log"]
         return log["replay"] == "refused" and log
 
+    def files(self, node):
+        return self.hashes(os.path.join(node.state_dir, "log"))
+
     @staticmethod
-    def files(node):
-        folder = os.path.join(node.state_dir, "log")
+    def hashes(folder):
         found = {}
         for name in os.listdir(folder):
             path = os.path.join(folder, name)
@@ -269,26 +272,73 @@ class Damage(DamageTest):
         self.assertEqual((found["sequence"], found["digest"]), (sequence, digest))
         self.assertIsNone(node.status()["log"]["refusal"])
 
-    def test_mended_while_the_node_waits_needs_only_another_control(self):
-        pair, sequence, digest = self.make_log()
-        node = pair.a
-        path = log_bytes.path_of(node.state_dir, 2)
+    def refused_node(self, pair):
+        """Starts a with a damaged log: (path, what it held before)."""
+        path = log_bytes.path_of(pair.a.state_dir, 2)
         whole = log_bytes.read(path)
         at = middle_group(path)
         change(path, at + 150)
-        node.start()
-        log = self.wait("refusal", lambda: self.refused(node), WAIT_S)
+        pair.a.start()
+        log = self.wait("refusal", lambda: self.refused(pair.a), WAIT_S)
         self.assertIn(f"{path} at offset {at}: ", log["refusal"])
-        self.check_serves_nobody(pair)
-        log_bytes.write(path, whole)
-        node.control.stop()
-        node.start_control()
-        self.wait("replay", lambda: self.replayed(node), WAIT_S)
-        self.assertEqual((node.digest()["sequence"], node.digest()["digest"]), (sequence, digest))
+        return path, whole
+
+    def serve_alone(self, pair):
+        """Its peer was the last primary, because a was stopped first: it takes that up again."""
+        before = self.files(pair.a)
         pair.b.start()
+        self.wait_status(pair.b, role="primary", mode="alone")
+        # More than the arena holds: what a misses then comes from b's log.
+        self.load(pair, "--updates", 3 * UPDATES, "--outstanding", 256)
+        status = pair.a.status()
+        self.assertEqual((status["mode"], status["sequence"]), ("waiting", 0))
+        self.assertTrue(self.refused(pair.a))
+        self.assertEqual(self.files(pair.a), before, "a refused log was changed")
+        self.assertEqual(pair.b.status()["mode"], "alone")
+
+    def test_mended_while_the_peer_serves_needs_only_another_control(self):
+        pair, _, _ = self.make_log()
+        path, whole = self.refused_node(pair)
+        self.check_serves_nobody(pair)
+        self.serve_alone(pair)
+        before = pair.b.status()["sequence"]
+        bench = lab.Bench(self, pair, "--rate", 2000, "--duration", "3600s")
+        self.wait("load", lambda: pair.b.status()["sequence"] > before + 1000)
+        log_bytes.write(path, whole)
+        pair.a.control.stop()
+        pair.a.start_control()
+        self.wait("replay", lambda: self.replayed(pair.a), WAIT_S)
         pair.wait_paired()
-        self.load(pair, "--updates", 100, "--outstanding", 16)
+        self.assertTrue(bench.running())
+        bench.stop()
+        bench.check()
         self.assert_level(pair)
+
+    def test_recovered_by_the_operator_the_node_learns_everything_from_its_peer(self):
+        pair, _, _ = self.make_log()
+        self.refused_node(pair)
+        self.serve_alone(pair)
+        damaged = self.files(pair.a)
+        run = self.recover(pair.a)
+        self.assertNotEqual(run.returncode, 0, "recover took the log of a running node")
+        self.assertEqual(self.files(pair.a), damaged)
+        pair.a.stop()
+        run = self.recover(pair.a)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        quarantine = json.loads(run.stdout)["quarantine"]
+        self.assertEqual(self.hashes(os.path.join(quarantine, "log")), damaged)
+        pair.a.start()
+        pair.wait_paired()
+        self.load(pair, "--updates", 1000, "--outstanding", 16)
+        self.assert_level(pair)
+        # It counts again: it is level, so it may take over.
+        pair.b.kill()
+        self.wait_status(pair.a, role="primary", mode="alone")
+
+    @staticmethod
+    def recover(node):
+        return subprocess.run([node.programs["standfast"], "recover", "--json", "-c", node.config],
+                              capture_output=True, text=True, timeout=20)
 
     def check_serves_nobody(self, pair):
         """No client gets a session, though part of the log is in memory by now."""

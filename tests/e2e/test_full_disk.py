@@ -59,14 +59,19 @@ class Disk(lab.LabTest):
         # What is behind a failed write is never called durable.
         durable = status["log"]["durable"]
         self.assertLessEqual(durable, status["log"]["written"])
+        # The other one serves: its disk is whole.
+        other = pair.nodes["b" if node.name == "a" else "a"]
+        before = self.wait_status(other, role="primary", mode="alone")["committed"]
+        self.wait("updates of the other one",
+                  lambda: other.status()["committed"] > before + 1000)
         self.assertTrue(bench.running())
         node.stop()
         node.start_dataplane()
         node.start_control()
         node.wait_running()
         pair.wait_paired()
-        before = pair.a.status()["committed"]
-        self.wait("updates again", lambda: pair.a.status()["committed"] > before + 1000)
+        before = node.status()["committed"]
+        self.wait("updates again", lambda: node.status()["committed"] > before + 1000)
         bench.stop()
         bench.check()
         self.assert_level(pair)

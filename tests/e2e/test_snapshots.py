@@ -6,6 +6,7 @@ import glob
 import os
 import random
 import signal
+import subprocess
 
 import lab
 
@@ -104,7 +105,11 @@ class Snapshots(lab.LabTest):
             file.seek(at)
             file.write(bytes([byte ^ (1 << self.dice.randrange(8))]))
 
-    def test_newest_snapshot_damaged_then_the_older_one_serves_and_both_then_none(self):
+    def standfast(self, node, *words):
+        return subprocess.run([node.programs["standfast"], *words, "-c", node.config],
+                              capture_output=True, text=True, timeout=20)
+
+    def test_newest_snapshot_damaged_then_the_older_one_serves_and_both_then_the_operator(self):
         pair = self.loaded()
         before = pair.digests()
         self.stop(pair)
@@ -114,13 +119,30 @@ class Snapshots(lab.LabTest):
         self.start(pair)
         pair.wait_paired()
         self.assertEqual(pair.digests()[1:], before[1:])
-        self.stop(pair)
+        self.stop(pair)             # a first, so b was the last to serve
         for path in self.files(pair.b, "snap/*"):
             self.damage(path)
         self.start(pair)
-        status = self.wait_status(pair.b, mode="standby", reason="replaying")
-        self.assertEqual(status["sequence"], 0)
         self.wait("refusal", lambda: pair.b.status()["log"]["replay"] == "refused")
+        status = self.wait_status(pair.b, mode="waiting", reason="replaying")
+        self.assertEqual(status["sequence"], 0)
+        # The other one cannot know that it lacks nothing; the operator may.
+        self.wait_status(pair.a, mode="waiting", reason="wait_primary")
+        refused = self.standfast(pair.a, "promote", "--force", "--cluster", "another")
+        self.assertEqual(refused.returncode, 5, refused.stderr)
+        forced = self.standfast(pair.a, "promote", "--force", "--cluster", "lab")
+        self.assertEqual(forced.returncode, 0, forced.stderr)
+        self.assertIn("lost", forced.stdout)
+        self.wait_status(pair.a, mode="alone")
+        pair.b.stop()
+        self.assertEqual(self.standfast(pair.b, "recover").returncode, 5)    # it was primary
+        recovered = self.standfast(pair.b, "recover", "--force")
+        self.assertEqual(recovered.returncode, 0, recovered.stderr)
+        pair.b.start()
+        pair.wait_paired()
+        self.assertEqual(pair.digests()[1:], before[1:])
+        self.load(pair, "--duration", "500ms")
+        self.assert_level(pair)
 
 
 if __name__ == "__main__":

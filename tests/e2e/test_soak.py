@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Many updates in one run, with the replication link cut and healed and the standby paused
-meanwhile: nothing is lost or doubled, and buffers, memory and rings are back where they began."""
+meanwhile, so that one node serves alone and the other learns what it missed: nothing is lost or
+doubled, and buffers, memory and rings are back where they began."""
 import lab
 from lab import full
 
@@ -49,7 +50,7 @@ class Soak(lab.LabTest):
         """Load with a cut that the nodes notice, twice: the memory of outages is touched too."""
         for _ in range(2):
             bench = lab.Bench(self, pair, "--updates", WARM_UP // 2, *LOAD)
-            start = pair.a.status()["sequence"]
+            start = self.sequence(pair)
             self.wait_progress(pair, bench, start + WARM_UP // 8)
             self.cut_and_heal(pair, "both", long=True)
             bench.check()
@@ -57,7 +58,10 @@ class Soak(lab.LabTest):
     def resources(self, pair):
         """Of each node, at rest: buffers in use, resident memory, open files."""
         def of(node):
-            # The slow figures are as old as the last status round; wait until one says rest.
+            # The slow figures are as old as the last status round; wait until one says rest, and
+            # that the load's shared memory is closed.
+            self.wait("the load's port to close",
+                      lambda: not node.counters()["node"]["client_link_up"])
             self.wait("no mbuf in use", lambda: self.mbufs(node) == self.baseline(node))
             return {"mbufs": self.mbufs(node), "memory_kib": node.dataplane.memory_kib(),
                     "files": node.dataplane.open_files()}
@@ -71,26 +75,38 @@ class Soak(lab.LabTest):
     def baseline(node):
         return node.counters()["node"]["mbufs_baseline"]
 
+    @staticmethod
+    def sequence(pair):
+        """Of whichever node is ahead: the role may have moved."""
+        return max(node.status()["sequence"] for node in pair.nodes.values())
+
     def wait_progress(self, pair, bench, sequence):
         self.wait(f"sequence {sequence}", lambda: not bench.running()
-                  or pair.a.status()["sequence"] >= sequence, seconds=lab.BENCH_S)
+                  or self.sequence(pair) >= sequence, seconds=lab.BENCH_S)
 
     def cut_and_heal(self, pair, way, long):
-        """Short: healed as soon as frames were lost. Long: healed when the primary has noticed."""
+        """Short: healed as soon as frames were lost. Long: healed when one node serves alone."""
         lost = sum(pair.tell_relay("stats")[w]["cut"] for w in ("a-b", "b-a"))
         pair.tell_relay("cut " + way)
         if long:
-            self.wait_status(pair.a, mode="blocked")
+            self.wait_alone(pair)
         else:
             self.wait("frames lost by the cut", lambda: sum(
                 pair.tell_relay("stats")[w]["cut"] for w in ("a-b", "b-a")) > lost)
         pair.tell_relay("heal")
         pair.wait_paired()
 
+    def wait_alone(self, pair):
+        """The primary is asked first, but one that this machine stalls may come second."""
+        return self.wait("one node alone", lambda: [
+            node for node in pair.nodes.values() if node.status()["mode"] == "alone"])[0]
+
     def pause_and_resume_standby(self, pair):
-        pair.b.pause()
-        self.wait_status(pair.a, mode="blocked", reason="peer_silent")
-        pair.b.resume()
+        primary = pair.wait_primary()
+        standby = pair.nodes["b" if primary.name == "a" else "a"]
+        standby.pause()
+        self.wait_status(primary, mode="alone")
+        standby.resume()
         pair.wait_paired()
 
     def assert_quiet(self, pair):
@@ -101,7 +117,8 @@ class Soak(lab.LabTest):
         status = [self.wait(f"{node.name} at rest", lambda node=node: quiet(node))
                   for node in pair.nodes.values()]
         self.assertEqual(status[0]["sequence"], status[1]["sequence"])
-        self.assertEqual(status[0]["peer"]["acked"], status[0]["sequence"])
+        primary = pair.wait_primary().status()
+        self.assertEqual(primary["peer"]["acked"], primary["sequence"])
         self.assertEqual([s["sessions"] for s in status], [0, 0])
 
 

@@ -95,6 +95,46 @@ class StartErrors(Refusing):
         self.wait_status(self.pair.a, mode="blocked", reason="config_mismatch")
 
 
+class WithALog(Refusing):
+    """Then the pair record says who is primary, not node.role."""
+
+    def setUp(self):
+        self.pair = self.prepare_lab()
+
+    def start(self):
+        self.pair.start_relay()
+        for node in self.pair.nodes.values():
+            node.start()
+
+    def test_both_nodes_configured_as_primary_are_a_pair_with_one(self):
+        self.change(self.pair.b, 'role = "standby"', 'role = "primary"')
+        self.start()
+        self.pair.wait_paired()
+        self.assertEqual(self.pair.primary().name, "a")     # roles.preferred_primary
+        self.assertEqual(self.pair.b.status()["role"], "standby")
+
+    def test_settings_that_differ_keep_blank_nodes_apart(self):
+        self.change(self.pair.b, 'model = "register"', 'model = "register"; max = 1024')
+        self.start()
+        for node in self.pair.nodes.values():
+            self.wait_status(node, mode="waiting", reason="config_mismatch")
+
+    def test_settings_that_differ_keep_a_node_away_from_the_one_that_serves(self):
+        self.start()
+        self.pair.wait_paired()
+        self.pair.b.stop()
+        self.change(self.pair.b, 'model = "register"', 'model = "register"; max = 1024')
+        self.pair.b.start()
+        self.wait_status(self.pair.b, mode="waiting", reason="config_mismatch")
+        self.load(self.pair, "--updates", 1000, "--outstanding", 16)
+        self.assertEqual(self.pair.a.status()["mode"], "alone")
+        self.change(self.pair.b, "; max = 1024", "")
+        self.pair.b.stop()
+        self.pair.b.start()
+        self.pair.wait_paired()
+        self.assert_level(self.pair)
+
+
 @unittest.skipIf(os.geteuid() != 0, "needs root for network interfaces")
 class Crowd(lab.LabTest):
     def test_nodes_that_start_together_share_the_hugepages_there_are(self):

@@ -275,5 +275,101 @@ class Veth(lab.LabTest):
         self.assert_level(self.pair)
 
 
+@unittest.skipIf(os.geteuid() != 0, "needs root for network namespaces")
+class Takeover(lab.LabTest):
+    """The service address goes with the role. A client that knows nothing else goes on: the kernel
+    under it learns the new place from the new primary's gratuitous ARP."""
+
+    def setUp(self):
+        if network.exists():
+            self.skipTest(f"another veth laboratory is up: {network.owner()}")
+        self.pair = self.make_lab(transport="veth")
+        self.wire = Wire(self)
+        self.client = self.wire.open(lab.SEED << 8 | 3).client
+        self.seq = 0
+        self.value = 0
+
+    def place(self, address=SERVICE_ADDRESS):
+        """The MAC that the client's kernel has for an address; it is not asked to look anew."""
+        table = subprocess.run([*network.enter(network.CLIENT), "ip", "neigh", "show", address],
+                               capture_output=True, text=True, check=True).stdout.split()
+        return table[table.index("lladdr") + 1] if "lladdr" in table else None
+
+    def add(self):
+        """One more update by the service address: (its request, the answer)."""
+        self.seq += 1
+        self.value += self.seq
+        data = request(self.client, self.seq, 2000, ADD, i64(self.seq), first=max(1, self.seq - 8))
+        answer = self.wire.ask(data)
+        self.assertEqual((answer.status, answer.payload), (OK, i64(self.value)))
+        return data, answer
+
+    def moved(self, node):
+        """Nothing was sent by the client meanwhile."""
+        own = self.place(NODES[node.name]["address"])
+        self.wait("gratuitous ARP", lambda: self.place() == own)
+
+    def know_both(self):
+        """The nodes' own addresses are in the kernel's table from here on."""
+        for to in (A, B):
+            self.wire.open(lab.SEED << 8 | 4, to)
+        self.assertNotEqual(self.place(A[0]), self.place(B[0]))
+
+    def repeat(self, data, answer):
+        """Answered by the former primary: the new one gives the same answer, marked as a repeat."""
+        again = self.wire.ask(data)
+        self.assertEqual(again.identity(), answer.identity())
+        self.assertEqual(again.flags & 1, 1)
+
+    def test_primary_killed_then_a_kernel_socket_goes_on_by_the_service_address(self):
+        self.know_both()
+        for _ in range(20):
+            data, answer = self.add()
+        self.assertEqual(self.place(), self.place(A[0]))
+        self.pair.a.kill()
+        self.wait_status(self.pair.b, role="primary", mode="alone")
+        self.moved(self.pair.b)
+        self.repeat(data, answer)
+        for _ in range(20):
+            self.add()
+        self.pair.a.start()
+        self.pair.wait_paired()
+        self.assertEqual(self.place(), self.place(B[0]))        # who comes back takes nothing
+        data, answer = self.add()
+        self.pair.b.kill()
+        self.wait_status(self.pair.a, role="primary", mode="alone")
+        self.moved(self.pair.a)
+        self.repeat(data, answer)
+        self.add()
+        self.pair.b.start()
+        self.pair.wait_paired()
+        self.assert_level(self.pair)
+
+    def test_switchover_under_load_then_everyone_goes_on(self):
+        self.know_both()
+        with network.inside(network.CLIENT):
+            client = standfast.Client([SERVICE])
+        self.addCleanup(client.close)
+        bench = lab.Bench(self, self.pair, "--rate", 1000, "--duration", "3600s")
+        for source, target in ((self.pair.a, self.pair.b), (self.pair.b, self.pair.a)):
+            data, answer = self.add()
+            self.assertEqual(client.add(2001, 5).outcome, "ok")
+            run = subprocess.run([source.programs["standfast"], "switchover", "-c", source.config],
+                                 capture_output=True, text=True, timeout=30)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.wait("the role", target.is_primary)
+            self.moved(target)
+            self.repeat(data, answer)
+            self.assertEqual(client.add(2001, 5).outcome, "ok")
+            self.pair.wait_paired()
+        self.assertTrue(bench.running())
+        bench.stop()
+        result = bench.check()
+        print(f"two switchovers under load: longest gap {result['longest_gap_ns'] / 1e6:.0f} ms",
+              flush=True)
+        self.assertEqual(client.get(2001).value, 20)
+        self.assert_level(self.pair)
+
+
 if __name__ == "__main__":
     lab.main()
