@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * standfast-control: the plain process beside the dataplane. In this version it watches, keeps the
- * list of events and serves the operator API. It may be killed and started at any time, and so may
- * the dataplane: nothing that it holds is needed to serve clients.
+ * standfast-control: the plain process beside the dataplane. It replays the log, writes snapshots,
+ * is the role machine's servant (servant.h), keeps the list of events and serves the operator API.
+ * It may be killed and started at any time, and so may the dataplane: nothing that it holds is
+ * needed to serve clients.
  */
 #include "config/exit_codes.h"
 #include "config/log.h"

@@ -45,11 +45,12 @@ static bool is_mode(const struct cli *cli, uint64_t modes)
 #define SERVING (BIT(REP_MODE_PAIRED) | BIT(REP_MODE_ALONE) | BIT(REP_MODE_ASYNC))
 #define FOLLOWING (BIT(REP_MODE_STANDBY) | BIT(REP_MODE_LEARNER) | BIT(REP_MODE_WAITING))
 
-/* Until the node is in one of these modes; how long it took, or 0: it did not come. */
-static uint64_t wait_for_mode(const struct cli *cli, uint64_t modes)
+/* Until the node is in one of these modes; how long it took since the word was given, or 0: it did
+ * not come. */
+static uint64_t wait_for_mode(const struct cli *cli, uint64_t begin_ns, uint64_t modes)
 {
 	struct timespec look = {.tv_nsec = LOOK_NS};
-	uint64_t begin_ns = ctl_monotonic_ns(), now_ns = begin_ns;
+	uint64_t now_ns = ctl_monotonic_ns();
 	while (now_ns - begin_ns < PATIENCE_NS && dp_shm_alive(&cli->settings)) {
 		if (is_mode(cli, modes))
 			return now_ns - begin_ns + 1;
@@ -102,9 +103,10 @@ int cli_switchover(struct cli *cli)
 			cli->shm->node,
 			ctl_mode_name(mode_of(cli))
 		);
+	uint64_t begin_ns = ctl_monotonic_ns();
 	if (!pass_on(cli, "operate switchover"))
 		return SF_EXIT_NOT_RUNNING;
-	uint64_t took_ns = wait_for_mode(cli, FOLLOWING);
+	uint64_t took_ns = wait_for_mode(cli, begin_ns, FOLLOWING);
 	if (took_ns == 0)
 		return cli_fail(
 			cli,
@@ -170,9 +172,10 @@ int cli_promote(struct cli *cli)
 	bool back = dp_shm_load(&cli->shm->status.arbiter_back) != 0;
 	if (is_mode(cli, SERVING) && !back)
 		return cli_fail(cli, SF_EXIT_REFUSED, "node \"%s\" serves", cli->shm->node);
+	uint64_t begin_ns = ctl_monotonic_ns();
 	if (!pass_on(cli, "operate force"))
 		return SF_EXIT_NOT_RUNNING;
-	uint64_t took_ns = wait_for_mode(cli, SERVING);
+	uint64_t took_ns = wait_for_mode(cli, begin_ns, SERVING);
 	if (took_ns == 0)
 		return cli_fail(
 			cli,
@@ -228,9 +231,10 @@ int cli_init(struct cli *cli)
 			"roles.preferred_primary names \"%s\": a pair is founded there",
 			cli->shm->peer
 		);
+	uint64_t begin_ns = ctl_monotonic_ns();
 	if (!pass_on(cli, "operate init"))
 		return SF_EXIT_NOT_RUNNING;
-	uint64_t took_ns = wait_for_mode(cli, SERVING | BIT(REP_MODE_STANDBY));
+	uint64_t took_ns = wait_for_mode(cli, begin_ns, SERVING | BIT(REP_MODE_STANDBY));
 	if (took_ns == 0)
 		return cli_fail(
 			cli,

@@ -29,8 +29,8 @@ def up(lab, options):
     if options.lost_peer and options.arbiter != "none":
         _refuse("--lost-peer is for a pair without an arbiter: --arbiter none")
     lost_peer = options.lost_peer or "primary-continues"
-    lab.up(arbiter=options.arbiter, lost_peer=lost_peer,transport=options.transport, ack=options.ack, log=options.log,
-           log_sync=options.log_sync, model=options.model,
+    lab.up(arbiter=options.arbiter, lost_peer=lost_peer, transport=options.transport,
+           ack=options.ack, log=options.log, log_sync=options.log_sync, model=options.model,
            workers_a=options.workers_a, workers_b=options.workers_b,
            lcores_a=options.lcores, lcores_b=options.lcores, relay_seed=options.relay_seed,
            replication_mtu=options.mtu)

@@ -38,6 +38,10 @@ def ms(seconds):
     return f"{seconds * 1e3:,.0f} ms"
 
 
+def note(text):
+    say(f"           {text}")
+
+
 def event_at(node, since, mode):
     """When the node first came into a mode after a moment: unix seconds, or None."""
     for event in node.ask("events")["events"]:
@@ -143,6 +147,10 @@ class Story:
     def tell(self, begin, text):
         say(f"  {begin - self.load_begin:5.1f} s  {text}")
 
+    def event(self, key, name, begin, end, **more):
+        """For the picture and the summary; times in unix seconds."""
+        self.events.append({"key": key, "name": name, "from": begin, "to": end, **more})
+
     def takeover(self):
         primary, standby = self.both()
         begin = time.time()
@@ -152,11 +160,11 @@ class Story:
                           and standby.status())
         serving = event_at(standby, begin, "alone") or time.time()
         noticed = event_at(standby, begin, "candidate") or serving
-        self.tell(serving, f"{standby.name} has taken over, after {ms(serving - begin)}: "
-                  f"{ms(noticed - begin)} until it was sure of the silence, {ms(serving - noticed)} "
-                  "to ask the arbiter and make its log durable; it serves alone")
-        self.events.append({"name": f"{primary.name} killed", "from": begin, "noticed": noticed,
-                            "to": serving})
+        self.tell(serving, f"{standby.name} has taken over and serves alone, {ms(serving - begin)} "
+                  "after the kill:")
+        note(f"{ms(noticed - begin)} of silence, then {ms(serving - noticed)} for the arbiter's word "
+             "and to make its log durable")
+        self.event("takeover", f"{primary.name} killed", begin, serving, noticed=noticed)
         self.summary["takeover"] = {"killed": primary.name, "primary": standby.name,
                                     "noticed_ms": round((noticed - begin) * 1e3, 3),
                                     "serving_ms": round((serving - begin) * 1e3, 3)}
@@ -174,11 +182,12 @@ class Story:
         learner = event_at(node, begin, "learner") or begin
         entries = self.sequence() - held
         per_second = entries / max(level - learner, 1e-3)
-        self.tell(level, f"{node.name} is standby, {ms(level - begin)} after its start: "
-                  f"{ms(learner - begin)} to start and to read its own log, {ms(level - learner)} to "
-                  f"learn the {entries:,} entries it had missed: {per_second:,.0f} a second, "
-                  f"{per_second / rate:.0f} times the load")
-        self.events.append({"name": f"{node.name} back", "from": begin, "to": level, "good": True})
+        self.tell(level, f"{node.name} is level and the standby, {ms(level - begin)} after its start:")
+        note(f"{ms(learner - begin)} to start and to read its own log, {ms(level - learner)} to learn "
+             "what it had missed,")
+        note(f"{entries:,} entries: {per_second:,.0f} a second, {per_second / rate:.0f} times the "
+             "load")
+        self.event("rejoin", f"{node.name} back", begin, level, good=True)
         self.summary["rejoin"] = {
             "node": node.name, "entries": entries, "entries_per_second": round(per_second),
             "start_ms": round((learner - begin) * 1e3, 3),
@@ -191,9 +200,9 @@ class Story:
         wait_for(f"{standby.name} to serve", 20, standby.is_primary)
         end = event_at(standby, begin, "alone") or time.time()
         self.lab.wait_paired()
-        self.tell(begin, f"planned switchover, {primary.name} to {standby.name}: the role was handed "
-                  f"over within {ms(result['took_ns'] / 1e9)}, no request in doubt")
-        self.events.append({"name": "switchover", "from": begin, "to": end})
+        self.tell(begin, f"planned switchover from {primary.name} to {standby.name}: done after "
+                  f"{ms(result['took_ns'] / 1e9)}, with no request in doubt")
+        self.event("switchover", "switchover", begin, end)
         self.summary["switchover"] = {"to": standby.name, "took_ns": result["took_ns"]}
 
     def cut(self):
@@ -202,16 +211,16 @@ class Story:
         alone = wait_for("one node to go on alone", 20, lambda: next(
             (n for n in self.lab.nodes.values() if n.status()["mode"] == "alone"), None))
         serving = event_at(alone, begin, "alone") or time.time()
-        self.tell(begin, f"the replication link is cut: both ask the arbiter, one is let on: "
+        self.tell(begin, f"the replication link is cut: the arbiter lets one of them go on; "
                   f"{alone.name} serves alone after {ms(serving - begin)}")
         time.sleep(HEAL_AFTER_S)
         mended = time.time()
         self.lab.tell_relay("heal")
         self.lab.wait_paired()
         end = time.time()
-        self.tell(mended, f"the link is whole; the other one is level and standby after "
+        self.tell(mended, f"the link is whole; the other node is level and the standby after "
                           f"{ms(end - mended)}")
-        self.events.append({"name": "link cut", "from": begin, "mended": mended, "to": serving})
+        self.event("link_cut", "link cut", begin, serving, mended=mended)
         self.summary["link_cut"] = {"primary": alone.name,
                                     "serving_ms": round((serving - begin) * 1e3, 3),
                                     "level_ms": round((end - mended) * 1e3, 3)}
@@ -226,7 +235,7 @@ class Story:
         stats = self.lab.tell_relay("stats")
         lost = sum(stats[way]["lost"] - before[way]["lost"] for way in ("a-b", "b-a"))
         self.tell(time.time(), f"the link is good again; {lost:,} frames were lost")
-        self.events.append({"name": "bad link", "from": begin, "to": time.time()})
+        self.event("bad_link", "bad link", begin, time.time())
         self.summary["relay"] = stats
 
     def tell_result(self, result):
@@ -236,9 +245,11 @@ class Story:
             f"{result['lost_after_ack']} lost, {result['applied_twice']} applied twice;")
         say(f"  {result['retried']:,} were asked for again meanwhile; p50 {us(result['p50_ns'])}, p99 "
             f"{us(result['p99_ns'])}, worst {us(result['max_ns'])}")
-        say("  longest time without an answer:")
+        say("  longest time without any answer, around each event:")
         for event, gap_ns in zip(self.events, plot.gaps(self.out, self.events)):
             event["gap_ms"] = round(gap_ns / 1e6, 3)
+            if event["key"] in self.summary:
+                self.summary[event["key"]]["gap_ms"] = event["gap_ms"]
             say(f"    {event['name']:<12} {us(gap_ns):>10}")
 
     def compare(self):
@@ -285,9 +296,9 @@ class Story:
         for name, node in self.lab.nodes.items():
             with open(os.path.join(self.out, f"counters-{name}.json"), "w") as file:
                 json.dump(node.counters(), file, indent=1)
-        curves = [(f"open loop, {rate:,} a second, with all that happened", "open"),
-                  ("closed loop, 1 under way", "closed-1"),
-                  ("closed loop, 256 under way", "closed-256")]
+        curves = [(f"{rate:,} a second, with all that happened", "open"),
+                  ("one at a time", "closed-1"),
+                  ("256 under way", "closed-256")]
         found = [(title, path) for title, folder in curves
                  for path in glob.glob(f"{self.out}/{folder}/*-intended.hgrm*")]
         return plot.draw(self.out, rate, self.load_seconds, self.events, found)
@@ -305,7 +316,8 @@ class Story:
             "record of who may serve.")
         say("A node that is silent for 1.0 s counts as lost, and a standby waits 0.2 s more, so that "
             "its primary comes first:")
-        say("these are settings for a shared machine; on isolated cores they are 10 ms and 5 ms.")
+        say("these settings are for a machine that others use too; with cores of their own they are "
+            "milliseconds.")
         say()
         say("Closed loop, without faults:")
         most = self.closed_loop()
@@ -321,7 +333,8 @@ class Story:
         say()
         say(f"Latency files: {self.out}/open/*.hgrm and *.hlog, closed-*/, stages/ (inside the "
             "primary)")
-        say(f"Picture: {no_picture}" if no_picture else f"Picture: {self.out}/latency.png")
+        say(f"Picture: {no_picture or self.out + '/latency.png'}")
+        say(f"The requests around the takeover: {self.out}/failover.csv")
         say(f"Summary: {self.out}/summary.json")
         self.summary["ok"] = True
 

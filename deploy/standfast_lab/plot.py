@@ -54,17 +54,17 @@ set title "Latency by percentile" font ',14' offset 0,0.8
 set xlabel 'share of requests that are faster'
 set logscale x
 set xrange [1:*]
-set xtics ('0 %%' 1, '50 %%' 2, '90 %%' 10, '99 %%' 100, '99.9 %%' 1000, '99.99 %%' 1e4, \\
+set xtics ('0' 1, '50 %%' 2, '90 %%' 10, '99 %%' 100, '99.9 %%' 1000, '99.99 %%' 1e4, \\
     '99.999 %%' 1e5)
 set grid xtics ytics lc rgb '#dddddd' lw 1
-set key top left Left reverse samplen 2 spacing 1.3
+set key bottom right Left reverse samplen 2 spacing 1.3 font ',10' opaque
 plot {curves}
 """
 CURVE = ("'{path}' using (strcol(4) eq '' ? NaN : $4):($1/1e3) with lines lw 2.5 "
          "lc rgb '{colour}' title \"{title}\"")
 COLOURS = ["#1f6f9f", "#d1742c", "#4a8c3f"]
 TROUBLE, GOOD = ("#f6d9c4", "#a04a10"), ("#d9ead3", "#38761d")
-BEFORE_S, AFTER_S = 0.4, 0.6        # of the failover, in its own picture and table
+BEFORE_S, AFTER_S = 0.4, 1.6        # of the failover, in its own picture and table
 NARROW = 0.004                      # of the picture: a shorter band would not be seen
 
 
@@ -145,7 +145,8 @@ def draw(out, rate, seconds, events, curves):
     with open(script, "w") as file:
         file.write(SCRIPT.format(
             out=out, rate=f"{rate:,}", seconds=f"{seconds:.3f}", first=first,
-            marks=_marks(shown, seconds), failover_title=f"The takeover: {failover['name']}",
+            marks=_marks(shown, seconds),
+            failover_title=f"The takeover: {failover['name']}, and what was due meanwhile",
             failover_from=-BEFORE_S, failover_to=failover["to"] - failover["from"] + AFTER_S,
             failover_marks=_failover_marks(failover),
             low=max(min(latencies) / 2, 1e-3), high=max(latencies) * 2,

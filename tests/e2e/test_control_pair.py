@@ -4,8 +4,9 @@
 
 test_control_pair.py STANDFAST CONTROL DATAPLANE BENCH
 
-Control is killed and started while clients are served, which must not notice; then the standby's
-dataplane is killed and started, which control and the operator must notice.
+Without a log, where roles are as configured: control is killed and started while clients are served,
+which must not notice; then the standby's dataplane is killed and started, which control and the
+operator must notice. Then with the examples as they are: the standby takes over.
 """
 import json
 import os
@@ -31,15 +32,19 @@ def wait_until(what, question):
 
 
 class Pair:
-    def __init__(self):
+    def __init__(self, log):
         self.folder = tempfile.mkdtemp(prefix="sfpair-", dir="/tmp")
         self.running = {}
         for name in "ab":
             example = os.path.join(TOP, "config", "examples", f"demo-memif-{name}.conf")
             with open(example) as source, open(self.conf(name), "w") as target:
                 text = source.read().replace("/run/standfast-demo", self.folder)
-                # With a log a dataplane waits at its start for control, which replays it.
-                target.write(text.replace("log: {", 'log: { enabled = "off";'))
+                if not log:
+                    # With one a dataplane waits at its start for control, which replays it; and an
+                    # arbiter is only for nodes that have one.
+                    text = text.replace("log: {", 'log: { enabled = "off";')
+                    text = text.replace('kind = "file"', 'kind = "none"')
+                target.write(text)
 
     def conf(self, name):
         return os.path.join(self.folder, f"{name}.conf")
@@ -130,11 +135,15 @@ def clients_do_not_notice_that_control_is_killed(pair):
     print(f"{summary['acked']} updates, control of both nodes killed {kills} times meanwhile")
 
 
-def nodes_agree(pair):
+def nodes_are_level(pair):
     def same():
         a, b = (pair.json(name, "digest", "--at", "current") for name in "ab")
         return a and a == b and a
-    digest = wait_until("equal digests", same)
+    return wait_until("equal digests", same)
+
+
+def nodes_agree(pair):
+    digest = nodes_are_level(pair)
     status = pair.json("a", "status")
     assert status["sequence"] == status["committed"] == digest["sequence"] > 0, status
     assert pair.json("b", "digest", "--at", str(digest["sequence"])) == digest
@@ -172,18 +181,65 @@ def everything_stops_when_told(pair):
         assert pair.run(name, "status").returncode == 3
 
 
-def main():
-    pair = Pair()
+def a_pair_as_in_the_examples_is_founded(pair):
+    for name in "ab":
+        pair.start(DATAPLANE, name)
+        pair.start(CONTROL, name)
+    wait_until("paired", lambda: pair.mode("a") == "paired" and pair.mode("b") == "standby")
+    arbiter = pair.json("a", "status")["arbiter"]
+    assert (arbiter["kind"], arbiter["reachable"]) == ("file", True), arbiter
+
+
+def standby_takes_over_and_the_former_primary_comes_back(pair):
+    epoch = pair.json("b", "status")["epoch"]
+    for program in (CONTROL, DATAPLANE):
+        pair.kill(program, "a")
+    wait_until("b alone", lambda: pair.mode("b") == "alone")
+    assert pair.run("b", "is-primary").returncode == 0
+    assert pair.json("b", "status")["in_sync"] == ["b"]
+    for program in (DATAPLANE, CONTROL):
+        pair.start(program, "a")
+    wait_until("paired again", lambda: pair.mode("b") == "paired" and pair.mode("a") == "standby")
+    assert pair.json("b", "status")["epoch"] > epoch
+    assert pair.run("a", "is-primary").returncode == 1
+    modes = [event["mode"] for event in pair.json("b", "events")["events"]
+             if event["event"] == "mode"]
+    assert "candidate" in modes and "alone" in modes[modes.index("candidate"):], modes
+
+
+def a_dead_control_stops_nobody(pair):
+    for name in "ab":
+        pair.kill(CONTROL, name)
+    bench = subprocess.run(
+        [BENCH, "--to", f"memif:{pair.folder}/client-a.sock,{pair.folder}/client-b.sock",
+         "--outstanding", "8", "--updates", "1000", "--json"],
+        capture_output=True, text=True, cwd=pair.folder, timeout=PATIENCE_S)
+    assert bench.returncode == 0, bench
+    assert pair.mode("b") == "paired" and pair.mode("a") == "standby"
+    for name in "ab":
+        pair.start(CONTROL, name)
+    nodes_are_level(pair)
+
+
+def run_steps(log, steps):
+    pair = Pair(log)
     good = False
     try:
-        for step in (serves_without_control, clients_do_not_notice_that_control_is_killed,
-                     nodes_agree, standby_that_is_killed_is_noticed, everything_stops_when_told):
+        for step in steps:
             begin = time.monotonic()
             step(pair)
             print(f"ok {time.monotonic() - begin:6.2f} s  {step.__name__}", flush=True)
         good = True
     finally:
         pair.close(show_logs=not good)
+
+
+def main():
+    run_steps(False, (serves_without_control, clients_do_not_notice_that_control_is_killed,
+                      nodes_agree, standby_that_is_killed_is_noticed, everything_stops_when_told))
+    run_steps(True, (a_pair_as_in_the_examples_is_founded,
+                     standby_takes_over_and_the_former_primary_comes_back,
+                     a_dead_control_stops_nobody, everything_stops_when_told))
 
 
 main()

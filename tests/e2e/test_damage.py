@@ -319,6 +319,7 @@ class Damage(DamageTest):
         self.refused_node(pair)
         self.serve_alone(pair)
         damaged = self.files(pair.a)
+        numbers = used(pair.a.state_dir)
         run = self.recover(pair.a)
         self.assertNotEqual(run.returncode, 0, "recover took the log of a running node")
         self.assertEqual(self.files(pair.a), damaged)
@@ -326,7 +327,10 @@ class Damage(DamageTest):
         run = self.recover(pair.a)
         self.assertEqual(run.returncode, 0, run.stderr)
         quarantine = json.loads(run.stdout)["quarantine"]
-        self.assertEqual(self.hashes(os.path.join(quarantine, "log")), damaged)
+        # All that held anything; segments that were only prepared may be gone.
+        kept = self.hashes(os.path.join(quarantine, "log"))
+        self.assertLessEqual(kept.items(), damaged.items())
+        self.assertLessEqual({f"{number:020}.seg" for number in numbers}, set(kept))
         pair.a.start()
         pair.wait_paired()
         self.load(pair, "--updates", 1000, "--outstanding", 16)
