@@ -147,19 +147,19 @@ static void say_stakes(const struct cli *cli)
 
 int cli_promote(struct cli *cli)
 {
-	int result = cli_attach(cli);
-	if (result != SF_EXIT_OK)
-		return result;
-	if (dp_shm_load(&cli->shm->status.told) == 0)
-		return refuse_fixed(cli);
+	/* Also where no node runs: it is how the command is used. */
 	if (!cli->force)
 		return cli_fail(
 			cli,
 			SF_EXIT_USAGE,
 			"promote is the last resort: a planned change is `standfast switchover`; "
-			"else say --force and --cluster %s",
-			cli->shm->cluster
+			"else say --force and --cluster with the cluster's name"
 		);
+	int result = cli_attach(cli);
+	if (result != SF_EXIT_OK)
+		return result;
+	if (dp_shm_load(&cli->shm->status.told) == 0)
+		return refuse_fixed(cli);
 	if (cli->cluster == NULL || strcmp(cli->cluster, cli->shm->cluster) != 0)
 		return cli_fail(
 			cli,
