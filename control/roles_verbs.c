@@ -149,6 +149,7 @@ static void say_stakes(const struct cli *cli)
 
 int cli_promote(struct cli *cli)
 {
+	/* Also where no node runs: it is how the command is used. */
 	if (!cli->force || cli->cluster == NULL)
 		return cli_fail(
 			cli,
