@@ -299,6 +299,7 @@ struct rep_core {
 	uint64_t admitted_ns;
 	struct rep_pair admission; /* LEARNER: becomes STANDBY by it once that is durable */
 	uint64_t drain_ns;	   /* since when, or when it was given up for a while */
+	uint64_t drain_goal;	   /* the learner's log must have come so far before the next one */
 	bool draining;		   /* ALONE: takes nothing any more, to admit or hand over */
 	bool handing_over;
 	bool leaving;

@@ -234,13 +234,16 @@ static void alone_step(struct rep_core *core, uint64_t now_ns)
 		core->last_sequence - core->acked <= near &&
 		core->last_sequence - sf_min64(core->peer_durable, core->last_sequence) <= near;
 	uint64_t patience_ns = rep_link_window_ns(core);
-	if (!core->draining && (!close || now_ns < core->drain_ns))
+	/* Nor for one that once could not keep up, until its disk holds what was missing then. */
+	bool proven = core->peer_durable >= core->drain_goal;
+	if (!core->draining && (!close || !proven || now_ns < core->drain_ns))
 		return;
 	if (!core->draining)
 		core->drain_ns = now_ns;
 	core->draining = now_ns - core->drain_ns <= patience_ns;
 	if (!core->draining) {
 		core->drain_ns = now_ns + 2 * patience_ns;
+		core->drain_goal = core->last_sequence;
 		return;
 	}
 	bool all = core->acked == core->last_sequence && core->committed == core->last_sequence &&

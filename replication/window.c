@@ -164,11 +164,9 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 	}
 	send_resends(core, update, &budget);
 
-	/* A learner holds no slot: what it misses may have left the arena meanwhile. */
+	/* What is in flight may have left the arena, and what was fetched: if it is lost, it is
+	 * asked for again like anything else. */
 	bool staged;
-	if (core->mode != REP_MODE_PAIRED && core->acked < core->sent &&
-	    sendable(core, core->acked + 1, 1, &staged) == 0)
-		core->sent = core->acked;
 	if (core->stage_wanted != 0 && core->stage_wanted < core->log_first) {
 		core->stream = false; /* nor is it in the log: a snapshot is the way */
 		core->stage_wanted = 0;

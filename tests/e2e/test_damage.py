@@ -17,18 +17,22 @@ import log_bytes
 SEGMENT = "1 MiB"
 UPDATES = 30000         # several segments
 WAIT_S = 20
+DISK_S = 60             # of a shared disk that stalls: alone, each answer waits for a sync
 
 
 class DamageTest(lab.LabTest):
     def make_log(self):
-        """A pair that was loaded and stopped in good order: (pair, sequence, digest)."""
+        """A pair that was loaded and stopped in good order, b last, which so was the last primary:
+        (pair, sequence, digest)."""
         # Ordinary pages: other tests may hold all hugepages.
         pair = self.make_lab(log_segment=SEGMENT, hugepages="off")
         self.load(pair, "--updates", UPDATES, "--outstanding", 256)
         sequence, digest, other = pair.digests()
         self.assertEqual(digest, other)
-        for node in pair.nodes.values():
-            node.stop()
+        pair.wait_paired(DISK_S)
+        pair.a.stop()
+        self.wait_status(pair.b, DISK_S, role="primary", mode="alone")
+        pair.b.stop()
         return pair, sequence, digest
 
     def standfast(self, node, *words):
@@ -284,10 +288,10 @@ class Damage(DamageTest):
         return path, whole
 
     def serve_alone(self, pair):
-        """Its peer was the last primary, because a was stopped first: it takes that up again."""
+        """Its peer was the last primary: it takes that up again."""
         before = self.files(pair.a)
         pair.b.start()
-        self.wait_status(pair.b, role="primary", mode="alone")
+        self.wait_status(pair.b, DISK_S, role="primary", mode="alone")
         # More than the arena holds: what a misses then comes from b's log.
         self.load(pair, "--updates", 3 * UPDATES, "--outstanding", 256)
         status = pair.a.status()
@@ -303,7 +307,8 @@ class Damage(DamageTest):
         self.serve_alone(pair)
         before = pair.b.status()["sequence"]
         bench = lab.Bench(self, pair, "--rate", 2000, "--duration", "3600s")
-        self.wait("load", lambda: pair.b.status()["sequence"] > before + 1000)
+        self.wait("load", lambda: pair.b.status()["sequence"] > before + 1000,
+                  DISK_S)
         log_bytes.write(path, whole)
         pair.a.control.stop()
         pair.a.start_control()
