@@ -21,7 +21,8 @@ struct row {
 #define ROW_OF_lcore(field) {#field, offsetof(struct dp_lcore_counters, field)},
 #define ROW_OF_log(field) {#field, offsetof(struct dp_shm_log, field)},
 #define LOG_COUNTERS(X) \
-	X(entries) X(groups) X(bytes) X(syncs) X(rotations) X(held_up) X(longest_sync_ns)
+	X(entries)      \
+	X(groups) X(bytes) X(syncs) X(rotations) X(held_up) X(unprepared) X(longest_sync_ns)
 ROWS(log_rows, LOG_COUNTERS, log)
 ROWS(ingress_rows, DP_INGRESS_COUNTERS, ingress)
 ROWS(sequencer_rows, DP_SEQUENCER_COUNTERS, sequencer)

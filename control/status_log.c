@@ -3,9 +3,12 @@
  * The log's part of `standfast status`: the same facts as JSON and as a line.
  */
 #include "control/cli.h"
+#include "control/text.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#define SLOW_DISK_NS 1000000000ull /* worth a line in the status */
 
 static const char *io_name(uint64_t io)
 {
@@ -74,6 +77,12 @@ static void set_replay(json_t *tree, const struct dp_shm_fill *fill)
 	json_object_set_new(tree, "refusal", refused ? json_string(text) : json_null());
 }
 
+static void set_since(json_t *tree, const char *key, uint64_t since_ns)
+{
+	uint64_t now_ns = ctl_monotonic_ns();
+	cli_set(tree, key, since_ns != 0 && now_ns > since_ns ? now_ns - since_ns : 0);
+}
+
 json_t *cli_log_build(const struct dp_shm *shm)
 {
 	const struct dp_shm_log *log = &shm->log;
@@ -86,9 +95,12 @@ json_t *cli_log_build(const struct dp_shm *shm)
 	cli_set_text(tree, "io", io_name(dp_shm_load(&log->io)));
 	json_object_set_new(tree, "direct", json_boolean(dp_shm_load(&log->direct) != 0));
 	cli_set(tree, "segment", dp_shm_load(&log->segment));
+	cli_set(tree, "prepared", dp_shm_load(&log->prepared));
 	cli_set(tree, "written", dp_shm_load(&log->written));
 	cli_set(tree, "durable", dp_shm_load(&log->durable));
 	cli_set(tree, "failed", dp_shm_load(&log->failed));
+	set_since(tree, "writing_ns", dp_shm_load(&log->writing_since_ns));
+	set_since(tree, "preparing_ns", dp_shm_load(&log->preparing_since_ns));
 	json_object_set_new(tree, "full", json_boolean(dp_shm_load(&log->full) != 0));
 	json_object_set_new(tree, "checkpoint", checkpoint_build(&shm->checkpoint));
 	return tree;
@@ -113,6 +125,16 @@ void cli_log_draw(const json_t *tree, FILE *to)
 		fprintf(to,
 			"LOG FAILED %s: this node no longer keeps anything\n",
 			strerror((int)cli_get(tree, "failed")));
+	if (cli_get(tree, "writing_ns") > SLOW_DISK_NS)
+		fprintf(to,
+			"SLOW DISK  a write of the log has been under way for %.1f s\n",
+			(double)cli_get(tree, "writing_ns") / 1e9);
+	if (cli_get(tree, "preparing_ns") > SLOW_DISK_NS)
+		fprintf(to,
+			"SLOW DISK  a segment has been in preparation for %.1f s (ready up to "
+			"%" PRIu64 ")\n",
+			(double)cli_get(tree, "preparing_ns") / 1e9,
+			cli_get(tree, "prepared"));
 	if (json_is_true(json_object_get(tree, "full")))
 		fprintf(to, "DISK FULL  no segment can be prepared (log.reserve)\n");
 	checkpoint_draw(json_object_get(tree, "checkpoint"), to);

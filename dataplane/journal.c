@@ -74,8 +74,10 @@ static bool place_group(struct dp_journal *journal)
 static bool hand_on(struct dp_journal *journal, uint8_t flags)
 {
 	struct dp_journal_buffer *buffer = next_buffer(journal);
-	if (!place_group(journal))
+	if (!place_group(journal)) {
+		journal->shm->unprepared++;
 		return false;
+	}
 	uint32_t epoch = (uint32_t)dp_shm_load(&journal->commit->epoch);
 	uint64_t unix_ns = wall_ns();
 	buffer->from = LOG_BLOCK_BYTES;

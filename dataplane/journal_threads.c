@@ -83,7 +83,9 @@ static int sync_file(struct writer *writer)
 	if (!writer->dirty)
 		return 0;
 	uint64_t before_ns = dp_clock_monotonic_ns();
+	dp_shm_store(&journal->shm->writing_since_ns, before_ns);
 	int result = journal->disk->sync(journal->disk, writer->file);
+	dp_shm_store(&journal->shm->writing_since_ns, 0);
 	return result == 0 ? synced(writer, before_ns) : result;
 }
 
@@ -156,7 +158,9 @@ static int write_round(struct writer *writer)
 	while (done < handed && result == 0 && dp_journal_failed(journal) == 0) {
 		const struct dp_journal_buffer *buffer =
 			&journal->buffers[done % journal->buffer_count];
+		dp_shm_store(&journal->shm->writing_since_ns, dp_clock_monotonic_ns());
 		result = write_buffer(writer, buffer, ++done == handed);
+		dp_shm_store(&journal->shm->writing_since_ns, 0);
 		/* One buffer at a time: the agent goes on filling behind us. */
 		if (result == 0)
 			__atomic_store_n(&journal->done, done, __ATOMIC_RELEASE);
@@ -286,11 +290,14 @@ static void *prepare_always(void *argument)
 			continue;
 		}
 		bool space = has_space(journal);
+		dp_shm_store(&journal->shm->preparing_since_ns, dp_clock_monotonic_ns());
 		int result = space ? prepare(journal, next, zeros) : -ENOSPC;
+		dp_shm_store(&journal->shm->preparing_since_ns, 0);
 		dp_shm_store(&journal->shm->full, result == -ENOSPC);
 		if (result == 0) {
 			/* Release: the file is there before anybody counts on it. */
 			__atomic_store_n(&journal->prepared, next, __ATOMIC_RELEASE);
+			dp_shm_store(&journal->shm->prepared, next);
 		} else if (result == -ENOSPC) {
 			pause_ns(FULL_NS); /* what was written stays; more may become free */
 		} else {

@@ -119,7 +119,12 @@ struct dp_shm_log {
 	uint64_t bytes;
 	uint64_t syncs;
 	uint64_t rotations;
-	uint64_t held_up; /* polls that found entries and no free buffer */
+	uint64_t held_up;    /* polls that found entries and no free buffer */
+	uint64_t unprepared; /* polls whose group had no place: the next segment is not ready */
+	uint64_t prepared;   /* newest segment that is */
+	/* CLOCK_MONOTONIC since when the disk has been at a write or sync of the log, or at a new
+	 * segment; 0: at none. A disk that hangs shows here while it does. */
+	uint64_t writing_since_ns, preparing_since_ns;
 	uint64_t longest_sync_ns;
 } __attribute__((aligned(64)));
 
