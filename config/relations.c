@@ -133,12 +133,13 @@ static void check_ack(const struct judge *judge)
 		     "replication.ack",
 		     "log.enabled",
 		     "replication.ack: \"durable\" needs a log, and log.enabled is \"off\"");
-	if (s->replication.ack == CFG_ACK_NONE)
+	if (s->replication.ack == CFG_ACK_NONE && s->log.enabled != CFG_ON)
 		DENY(judge,
 		     "replication.ack",
-		     "replication.ack",
-		     "replication.ack: \"none\" is for asynchronous pairs, which this version does "
-		     "not have yet");
+		     "log.enabled",
+		     "replication.ack: \"none\" needs a log, from which a follower that fell "
+		     "behind "
+		     "catches up, and log.enabled is \"off\"");
 }
 
 static bool is_written(const struct judge *judge, const char *path)

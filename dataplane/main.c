@@ -294,7 +294,9 @@ static enum sf_exit run(const struct options *options, struct dp_shm *shm)
 	       "node \"%s\" of cluster \"%s\" runs as %s on %u lcore(s), %s, %s",
 	       settings.node.name,
 	       settings.cluster,
-	       settings.node.role == CFG_ROLE_PRIMARY ? "primary" : "standby",
+	       node.sequencer->roles.told		? "the pair record says"
+	       : settings.node.role == CFG_ROLE_PRIMARY ? "primary"
+							: "standby",
 	       node.lcore_count,
 	       dp_idle_name(node.lcores[0].idle.strategy),
 	       hugepages ? "hugepages" : "no hugepages");

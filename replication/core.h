@@ -525,7 +525,10 @@ rep_core_calls(const struct rep_core *core, uint64_t passed_sequence, uint64_t d
 	bool waits = core->config.ack == REP_ACK_DURABLE || core->mode == REP_MODE_ALONE ||
 		     core->mode == REP_MODE_LEARNER || core->move.phase == REP_PHASE_LOG;
 	uint64_t known = tells ? core->told_limit : core->passed_sequence + slots;
-	return passed_sequence + slots - known >= slots / 8 || (waits && durable > core->durable);
+	/* A hand-over waits for the workers. */
+	bool drains = core->draining && passed_sequence != core->passed_sequence;
+	return passed_sequence + slots - known >= slots / 8 || (waits && durable > core->durable) ||
+	       drains;
 }
 
 /* Does the role record give a right to the peer, or stand in for one that was given? A damaged copy

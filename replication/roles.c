@@ -472,7 +472,8 @@ static void standby_step(struct rep_core *core, bool rx_drained, uint64_t now_ns
 	bool gone = !core->link_up || core->peer.mode == REP_MODE_WAITING;
 	bool mute = rep_link_silent(core, rep_link_window_ns(core));
 	bool deaf = !mute && rep_link_deaf(core, rep_link_window_ns(core));
-	core->reason = gone   ? REP_REASON_PEER_RESTARTED
+	core->reason = asked  ? REP_REASON_HANDING_OVER
+		       : gone ? REP_REASON_PEER_RESTARTED
 		       : deaf ? REP_REASON_PEER_DEAF
 			      : REP_REASON_PEER_SILENT;
 	if (rep_core_held(core)) {

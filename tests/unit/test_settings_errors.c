@@ -362,12 +362,12 @@ static void durable_acknowledgements_without_a_log_are_refused(void **state)
 	);
 }
 
-static void acknowledgement_none_is_refused(void **state)
+static void acknowledgement_none_needs_a_log(void **state)
 {
 	expect_errors(
 		*state,
-		CONF("", "", "ack = \"none\";", ""),
-		"main.conf:8: replication.ack: \"none\" is for asynchronous pairs",
+		CONF("", "", "ack = \"none\";", "\nlog: { enabled = \"off\"; };"),
+		"main.conf:8: replication.ack: \"none\" needs a log",
 		END
 	);
 }
@@ -551,7 +551,7 @@ int main(void)
 		TEST(relation_when_one_side_is_a_default_is_at_the_other),
 		TEST(relation_when_one_side_was_refused_is_not_judged),
 		TEST(durable_acknowledgements_without_a_log_are_refused),
-		TEST(acknowledgement_none_is_refused),
+		TEST(acknowledgement_none_needs_a_log),
 		TEST(agents_when_not_on_exactly_one_lcore_are_named),
 		TEST(lcores_when_malformed_are_reported),
 		TEST(errors_when_in_an_included_file_name_that_file),
