@@ -77,7 +77,8 @@ const struct cfg_row cfg_rows[] = {
 	{"node.id", CFG_TYPE_INTEGER, CFG_REQUIRED, "0", RANGE(0, 1), FIELD(node.id),
 	 .help = "0 on one node, 1 on the other."},
 	{"node.role", CFG_TYPE_WORD, CFG_REQUIRED, "primary", .words = roles, FIELD(node.role),
-	 .help = "The role that this node starts in: primary on one node, standby on the other."},
+	 .help = "Without a log: the role of this node, primary on one and standby on the other. With a "
+		 "log the pair record decides."},
 	{"node.runtime_dir", CFG_TYPE_PATH, 0, "/run/standfast", FIELD(node.runtime_dir),
 	 .help = "Folder of the shared memory file and the control socket."},
 	{"node.status_interval", CFG_TYPE_DURATION, 0, "1 s", RANGE(10 * MS, HOUR),
