@@ -24,9 +24,10 @@ class Disk(lab.LabTest):
 
     def test_disk_full_then_clients_wait_and_with_room_again_it_goes_on(self):
         pair = self.prepare_lab(log_segment="1 MiB", log_reserve="1 MiB")
-        filler = os.path.join(self.on_tmpfs(pair, 64), "filler")
+        # The room that becomes free must last until the load is stopped, however fast it is.
+        filler = os.path.join(self.on_tmpfs(pair, 324), "filler")
         with open(filler, "wb") as file:
-            for _ in range(40):
+            for _ in range(300):
                 file.write(bytes(MIB))
         pair.start()
         bench = lab.Bench(self, pair, "--outstanding", 256, "--batch", 16, "--duration", "20s",

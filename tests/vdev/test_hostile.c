@@ -470,7 +470,7 @@ static void garbage_when_sent_to_both_ports_then_counted_and_the_good_client_ser
 struct wire {
 	uint8_t ether[14];
 	struct rep_header header;
-	uint8_t body[256];
+	uint8_t body[sizeof(struct rep_hello) + 64];
 } __attribute__((packed, aligned(2)));
 
 /* A frame as the peer of node would send it next. */
