@@ -669,6 +669,14 @@ void sim_calm_down(struct sim *sim);
 /* Both run, one serves with the other, and they hold the same. */
 bool sim_level(const struct sim *sim);
 
+/* --- faults.c --- */
+void sim_faults_schedule(struct sim *sim);
+/* One of those that exist in this run, or none; and schedules the next. */
+void sim_faults_make(struct sim *sim);
+/* Kills at the worst moments, after each step of a node. before: its mode before the step. */
+void sim_faults_kill_early(struct sim *sim);
+void sim_faults_kill_in_mode(struct sim *sim, uint32_t id, enum rep_mode before);
+
 /* --- canaries.c --- */
 void sim_list_canaries(void);
 /* Switches the bug on, by going on as the twin binary where need be. 0, or an exit code. */
