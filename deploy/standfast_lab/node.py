@@ -105,14 +105,17 @@ class Node:
         self.control = Process(directory, name + "-control")
         self.client_socket = os.path.join(directory, f"client-{name}.sock")
         self.namespace = network.NODES[name] if options["transport"] == "veth" else None
+        self.environment = {}       # what its processes get besides ours
 
     # --- starting and ending ---
 
     def start_dataplane(self):
-        self.dataplane.start([self.programs["dataplane"], "-c", self.config], self.namespace)
+        self.dataplane.start([self.programs["dataplane"], "-c", self.config], self.namespace,
+                             self.environment)
 
     def start_control(self):
-        self.control.start([self.programs["control"], "-c", self.config])
+        self.control.start([self.programs["control"], "-c", self.config],
+                           environment=self.environment)
 
     def start(self):
         """Starts both and waits until the node writes its status."""

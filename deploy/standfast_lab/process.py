@@ -75,7 +75,7 @@ class Process:
         self.log = os.path.join(directory, name + ".log")
         self.exit_code = None       # known only to the process that started it
 
-    def start(self, argv, namespace=None):
+    def start(self, argv, namespace=None, environment=None):
         """Starts argv, in a network namespace if one is named; its output goes to the log."""
         if self.pid():
             raise LabError(f"{self.name} runs already (pid {self.pid()})")
@@ -84,7 +84,8 @@ class Process:
         self.exit_code = None
         with open(self.log, "ab") as log:
             child = subprocess.Popen(prefix + argv, stdin=subprocess.DEVNULL, stdout=log,
-                                     stderr=log, start_new_session=True)
+                                     stderr=log, start_new_session=True,
+                                     env={**os.environ, **(environment or {})})
         child.returncode = 0        # else Popen warns that nobody waits for it; _reap does
         # nsenter becomes the program; a pid file written before that would not match.
         wait_for(f"start of {self.name}", 10,

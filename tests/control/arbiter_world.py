@@ -4,6 +4,7 @@ own, and servers that misbehave."""
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -67,6 +68,7 @@ class Folder:
         with open(os.path.join(TOP, "config", "examples", "demo-memif-a.conf")) as source:
             example = source.read()
         with open(path, "w") as target:
+            example = re.sub(r"^arbiter: \{.*?^\};\n", "", example, flags=re.M | re.S)
             target.write(example.replace('cluster = "demo"', f'cluster = "{cluster}"')
                          + f'\narbiter: {{ timeout = "{timeout}"; {text} }};\n')
         return path
