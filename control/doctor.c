@@ -136,6 +136,19 @@ static void look_at_cpus(json_t *list, const struct cfg_settings *settings)
 		    strcmp(clock, "tsc") == 0 ? NULL : "reading the time may cost a system call",
 		    "%s",
 		    clock);
+	/* Seen with Linux 6.18: the group of a thread that yields is hardly charged for its time,
+	 * and the kernel's own threads on that CPU, which complete writes, stood still for minutes.
+	 */
+	char autogroup[8];
+	if (ctl_host_text("/proc/sys/kernel/sched_autogroup_enabled", autogroup, sizeof(autogroup)))
+		add(list,
+		    autogroup[0] == '0' ? GOOD : NOTE,
+		    "autogroup",
+		    autogroup[0] == '0' ? NULL
+					: "sysctl kernel.sched_autogroup_enabled=0, or lcores that "
+					  "yield may hold up the disk",
+		    "%s",
+		    autogroup[0] == '0' ? "off" : "on");
 	add(list,
 	    ctl_host_numa_nodes() > 1 ? NOTE : GOOD,
 	    "numa",

@@ -18,6 +18,9 @@ import sys
 import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
+sys.path.insert(0, os.path.join(ROOT, "deploy"))
+from standfast_lab import host                              # noqa: E402
+
 CPUS = len(os.sched_getaffinity(0))
 STATE = os.path.join(ROOT, "build", "tests-full.json")
 FULL_TIMEOUTS = 20          # times the usual ones
@@ -330,4 +333,6 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with host.without_autogroup():
+        code = main()
+    sys.exit(code)

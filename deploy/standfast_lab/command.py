@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), ".."))
-from standfast_lab import network                               # noqa: E402
+from standfast_lab import host, network                         # noqa: E402
 from standfast_lab.node import PORT, SERVICE_ADDRESS            # noqa: E402
 from standfast_lab.pair import DEFAULT_DIR, ROOT, Lab           # noqa: E402
 from standfast_lab.process import LabError                      # noqa: E402
@@ -40,6 +40,8 @@ def up(lab, options):
            "none": f"There is no arbiter: {lost_peer}."}[options.arbiter]
           if options.log == "on" else
           "Without a log there are no roles but the configured ones: no takeover.")
+    if host.autogroup():
+        print(f"On this machine the nodes' disks may stand still for seconds; {host.HINT} helps.")
     print(_how_to(lab))
     return OK
 

@@ -13,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), ".."))
-from standfast_lab import plot                                  # noqa: E402
+from standfast_lab import host, plot                            # noqa: E402
 from standfast_lab.pair import Lab                              # noqa: E402
 from standfast_lab.process import LabError, wait_for            # noqa: E402
 
@@ -358,7 +358,8 @@ def main():
         parser.error("--seconds: at least 10, for the faults to fit in")
     story, why, code = Story(options), None, 0
     try:
-        story.tell_all()
+        with host.without_autogroup():
+            story.tell_all()
     except Broken as error:
         why, code = str(error), BROKEN
     except (LabError, subprocess.TimeoutExpired, OSError) as error:

@@ -131,7 +131,7 @@ class Process:
     def kill(self):
         """At once; true when it had run."""
         ran = self.signal(signal.SIGKILL)
-        self.wait_gone(10)
+        self.wait_gone(60)      # one that waits for its disk ends with that
         return ran
 
     def stop(self, seconds=10):

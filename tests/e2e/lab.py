@@ -17,7 +17,7 @@ import unittest
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 sys.path.insert(0, os.path.join(ROOT, "deploy"))
 sys.path.insert(0, os.path.join(ROOT, "client", "python"))
-from standfast_lab import network                           # noqa: E402
+from standfast_lab import host, network                     # noqa: E402
 from standfast_lab.pair import Lab                          # noqa: E402
 from standfast_lab.process import LabError, wait_for        # noqa: E402
 
@@ -119,7 +119,10 @@ class LabTest(unittest.TestCase):
         result = getattr(self._outcome, "result", None)
         bad = result and any(test is self for test, _ in result.failures + result.errors)
         if bad or not getattr(self._outcome, "success", True):
-            self._show(lab)
+            try:
+                self._show(lab)
+            except (LabError, OSError, ValueError, subprocess.SubprocessError) as error:
+                print(f"--- nothing to show: {error}", file=sys.stderr)
         lab.down()
         # None: another process's child, or never started; a test may have killed it.
         for node in lab.nodes.values():
@@ -170,7 +173,8 @@ class LabTest(unittest.TestCase):
 
 def main():
     print(f"SEED={SEED}", flush=True)
-    program = unittest.main(module="__main__", exit=False, verbosity=2)
+    with host.without_autogroup():
+        program = unittest.main(module="__main__", exit=False, verbosity=2)
     result = program.result
     if result.testsRun and len(result.skipped) == result.testsRun:
         print("skipped:", result.skipped[0][1])

@@ -88,7 +88,7 @@ class StartErrors(Refusing):
             self.wait_status(node, mode="blocked", reason="role_conflict")
 
     def test_settings_that_differ_keep_the_pair_apart(self):
-        self.change(self.pair.b, 'model = "register"', 'model = "register"; max = 1024')
+        self.change(self.pair.b, 'max = 65536', 'max = 1024')
         self.pair.start_relay()
         for node in self.pair.nodes.values():
             node.start()
@@ -114,7 +114,7 @@ class WithALog(Refusing):
         self.assertEqual(self.pair.b.status()["role"], "standby")
 
     def test_settings_that_differ_keep_blank_nodes_apart(self):
-        self.change(self.pair.b, 'model = "register"', 'model = "register"; max = 1024')
+        self.change(self.pair.b, 'max = 65536', 'max = 1024')
         self.start()
         for node in self.pair.nodes.values():
             self.wait_status(node, mode="waiting", reason="config_mismatch")
@@ -123,12 +123,12 @@ class WithALog(Refusing):
         self.start()
         self.pair.wait_paired()
         self.pair.b.stop()
-        self.change(self.pair.b, 'model = "register"', 'model = "register"; max = 1024')
+        self.change(self.pair.b, 'max = 65536', 'max = 1024')
         self.pair.b.start()
         self.wait_status(self.pair.b, mode="waiting", reason="config_mismatch")
         self.load(self.pair, "--updates", 1000, "--outstanding", 16)
         self.assertEqual(self.pair.a.status()["mode"], "alone")
-        self.change(self.pair.b, "; max = 1024", "")
+        self.change(self.pair.b, "max = 1024", "max = 65536")
         self.pair.b.stop()
         self.pair.b.start()
         self.pair.wait_paired()
