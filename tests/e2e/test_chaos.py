@@ -33,7 +33,7 @@ ONE_NODE = ("kill_primary", "kill_standby", "pause_primary", "pause_standby", "s
             "switchover", "stop_node")
 BOTH_NODES = ("kill_both", "kill_all_orders")
 KINDS = (*ONE_NODE, *BOTH_NODES, "disk_full", "clock_step")
-THREADS = ("rte-worker-1", "sf-journal", "standfast-datap")
+THREADS = ("sf-pmd-1", "sf-journal", "standfast-datap")
 DISK_MIB = 256
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 CLOCK_CACHE_S = 1           # after that libfaketime looks at its file again

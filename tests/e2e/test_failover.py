@@ -157,10 +157,10 @@ class TotalRestart(Failover):
             self.assert_level(pair)
 
         primary, standby, acked = self.leave_behind(pair, 3000)
-        self.assertEqual(self.command(standby, "promote").returncode, USAGE)
-        for wrong in ([], ["--cluster", "other"]):
-            self.assertEqual(self.command(standby, "promote", "--force", *wrong).returncode,
-                             REFUSED)
+        for incomplete in ([], ["--force"]):
+            self.assertEqual(self.command(standby, "promote", *incomplete).returncode, USAGE)
+        self.assertEqual(self.command(standby, "promote", "--force", "--cluster", "other")
+                         .returncode, REFUSED)
         self.assert_serves_nobody(standby)
         said = self.command(standby, "promote", "--force", "--cluster", "lab")
         self.assertEqual(said.returncode, 0, said.stderr)
