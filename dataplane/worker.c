@@ -290,25 +290,25 @@ unsigned dp_worker_poll(void *agent)
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t element = elements[i];
 		uint64_t value = element & DP_ELEMENT_VALUE;
-		if (element & DP_ELEMENT_MARK) {
-			if (unlikely(element & DP_ELEMENT_ANSWER))
-				reset(worker, element);
-			else if (element & DP_ELEMENT_SIDE)
-				restore(worker, value);
-			else
-				write_mark(worker, value);
-		} else if (element & DP_ELEMENT_SIDE) {
-			struct dp_side *side = dp_worker_side(worker, value);
-			if (side->kind == DP_SIDE_READ)
-				execute_read(worker, side);
-			hold(worker, element);
-		} else {
+		if (likely((element & (DP_ELEMENT_MARK | DP_ELEMENT_SIDE)) == 0)) {
 			apply_entry(worker, value, &places[i]);
 			applied++;
 			if (element & DP_ELEMENT_ANSWER)
 				hold(worker, element);
 			else
 				worker->done = value;
+		} else if (element & DP_ELEMENT_MARK) {
+			if (unlikely(element & DP_ELEMENT_ANSWER))
+				reset(worker, element);
+			else if (element & DP_ELEMENT_SIDE)
+				restore(worker, value);
+			else
+				write_mark(worker, value);
+		} else {
+			struct dp_side *side = dp_worker_side(worker, value);
+			if (side->kind == DP_SIDE_READ)
+				execute_read(worker, side);
+			hold(worker, element);
 		}
 	}
 	worker->shm->counters.applied += applied;
