@@ -4,6 +4,9 @@
 Waiting is on status and counters with a deadline; log text is never read. Exit code 77 when
 everything was skipped. SEED=N repeats the random choices of a run.
 """
+import collections
+import csv
+import fcntl
 import json
 import os
 import random
@@ -12,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -22,10 +26,11 @@ from standfast_lab.pair import Lab                          # noqa: E402
 from standfast_lab.process import LabError, wait_for        # noqa: E402
 
 __all__ = ["Lab", "LabError", "LabTest", "Bench", "network", "wait_for", "need_root", "full",
-           "main", "SEED", "BENCH_S"]
+           "main", "note", "SEED", "BENCH_S"]
 
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(1, 1 << 31))
 BENCH_S = 300           # after that a load counts as stuck
+TABLE = os.path.join(ROOT, "tests", "e2e", "soak.tsv")
 
 
 def full():
@@ -36,6 +41,30 @@ def full():
 def need_root():
     if os.geteuid() != 0:
         raise unittest.SkipTest("needs root for network namespaces")
+
+
+def note(form, result, acknowledged, done):
+    """A line of soak.tsv for a long run, "good" or not; says the sums of the good ones. done: how
+    often each thing happened."""
+    commit = subprocess.run(["git", "-C", ROOT, "log", "-1", "--format=%h"],
+                            capture_output=True, text=True, check=False).stdout.strip()
+    words = ",".join(f"{kind}={count}" for kind, count in sorted(done.items()))
+    row = [commit or "unknown", time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()), str(SEED), form,
+           result, str(acknowledged), words]
+    sums = collections.Counter()
+    with open(TABLE, "a+", newline="") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)        # several may run
+        if file.tell() == 0:
+            file.write("commit\tdate\tseed\tform\tresult\tacknowledged\tdone\n")
+        file.write("\t".join(row) + "\n")
+        file.seek(0)
+        for line in csv.DictReader(file, delimiter="\t"):
+            if line["result"] == "good":
+                sums["acknowledged"] += int(line["acknowledged"])
+                for item in filter(None, line["done"].split(",")):
+                    kind, _, count = item.partition("=")
+                    sums[kind] += int(count)
+    print("sums:", ", ".join(f"{count} {kind}" for kind, count in sorted(sums.items())), flush=True)
 
 
 class Bench:

@@ -9,7 +9,6 @@ A long run adds a line to soak.tsv and says the sums.
 """
 import calendar
 import collections
-import csv
 import os
 import random
 import signal
@@ -26,7 +25,6 @@ LOAD = ["--rate", RATE, "--timeout", "100ms", "--drain", "90s", "--assets", 400]
 HEARTBEAT_MS, DELAY_MS = (40, 100) if lab.full() else (100, 200)
 WINDOW_S = (10 * HEARTBEAT_MS + DELAY_MS) / 1000
 PAIR_S = 90                 # a shared disk was seen to take ten seconds for a sync
-TABLE = os.path.join(lab.ROOT, "tests", "e2e", "soak.tsv")
 # CHAOS_KINDS="kill_primary cut_one" and CHAOS_S=120 by hand: only these, for so long.
 ONE_NODE = ("kill_primary", "kill_standby", "pause_primary", "pause_standby", "stop_thread",
             "cut_both", "cut_to_standby", "cut_to_primary", "arbiter_away", "kill_control",
@@ -286,33 +284,10 @@ class Chaos(lab.LabTest):
             result, acked = "good", summary["acked"]
         finally:
             if lab.full():
-                self.note(name, acked, result)
+                lab.note(name, result, acked, self.done)
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(self.done.items()))
         print(f"{name}: {acked} acknowledged, 0 lost, 0 twice, longest gap "
               f"{summary['longest_gap_ns'] / 1e6:.0f} ms; {what}", flush=True)
-
-    def note(self, name, acked, result):
-        """A line of the table; says the sums of the good runs."""
-        commit = subprocess.run(["git", "-C", lab.ROOT, "log", "-1", "--format=%h"],
-                                capture_output=True, text=True, check=False).stdout.strip()
-        new = not os.path.exists(TABLE)
-        with open(TABLE, "a") as file:
-            if new:
-                file.write("commit\tdate\tseed\tform\tresult\tacknowledged\tdone\n")
-            done = ",".join(f"{kind}={count}" for kind, count in sorted(self.done.items()))
-            date = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
-            file.write("\t".join([commit or "unknown", date, str(lab.SEED), name, result,
-                                  str(acked), done]) + "\n")
-        sums = collections.Counter()
-        with open(TABLE, newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                if row["result"] == "good":
-                    sums["acknowledged"] += int(row["acknowledged"])
-                    for item in row["done"].split(","):
-                        kind, _, count = item.partition("=")
-                        sums[kind] += int(count)
-        print("sums:", ", ".join(f"{count} {kind}" for kind, count in sorted(sums.items())),
-              flush=True)
 
     def test_everything_with_durable_acknowledgements_and_the_file_arbiter_nothing_is_lost(self):
         kinds = [kind for kind in KINDS if kind not in ("disk_full", "clock_step")]

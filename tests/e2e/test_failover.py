@@ -353,6 +353,8 @@ class Control(Failover):
         self.assertEqual([node.status()["epoch"] for node in pair.nodes.values()], [epoch, epoch])
         result = self.end(pair, bench)
         print(f"control: longest gap {result['longest_gap_ns'] / 1e6:.0f} ms", flush=True)
+        if lab.full():
+            lab.note("control killed", "good", result["acked"], {"kill_control": 100})
 
     def test_killed_while_the_standby_learns_and_during_a_takeover_nothing_is_lost(self):
         pair = self.make_lab()
