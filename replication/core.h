@@ -40,10 +40,12 @@
 #define REP_MAX_FRAMES 32     /* received in one step */
 #define REP_CHUNK_ENTRIES 512 /* most entries sent again, or caught up, in one step */
 #define REP_SENT_TIMES 256    /* newest own frames whose echo measures the round trip */
-/* A learner gets so many entries in a step, and so many for each that was sequenced in it: faster
- * than they come, and never most of the work of a poll. */
+/* A learner gets so many entries for each that is sequenced: faster than they come. And so many in
+ * a step when clients have left that long free, or at least that often. */
+#define REP_CATCH_UP_SHARE 3
 #define REP_CATCH_UP_ENTRIES 64
-#define REP_CATCH_UP_SHARE 4
+#define REP_CATCH_UP_REST_NS 100000
+#define REP_CATCH_UP_PACE_NS 1000000
 #define REP_TAIL_ENTRIES 32 /* sent again when the tail's timer fires */
 
 enum rep_role { REP_PRIMARY, REP_STANDBY };
@@ -358,7 +360,9 @@ struct rep_core {
 	uint64_t peer_limit;
 	uint64_t merge_end; /* BLOCKED until we hold what the standby holds; 0: no more than ours */
 	uint64_t progress_ns;
-	uint32_t submitted; /* in this step */
+	uint32_t submitted;	 /* in this step */
+	uint64_t catch_up_ns;	 /* then a learner gets more than its share */
+	uint64_t catch_up_by_ns; /* then at the latest */
 	uint32_t tail_backoff;
 	uint32_t resend_count;
 	struct rep_range resends[REP_MAX_RESENDS];

@@ -137,17 +137,30 @@ static uint64_t tail_due_ns(const struct rep_core *core)
 	return core->progress_ns + (rep_link_rto_ns(core) << core->tail_backoff);
 }
 
-/* What a poll brought goes out whole; a backlog goes in bounded pieces. */
-static uint64_t chunk(const struct rep_core *core)
+static bool catches_up(const struct rep_core *core)
 {
-	if (rep_core_fixed(core) || core->mode == REP_MODE_PAIRED)
+	return !rep_core_fixed(core) && core->mode != REP_MODE_PAIRED;
+}
+
+/* What a poll brought goes out whole. A backlog goes in bounded pieces: a share of what clients
+ * bring, so that it shrinks whatever they do; and more when they leave a moment free, or did not
+ * for long. */
+static uint64_t chunk(struct rep_core *core, uint64_t now_ns)
+{
+	if (!catches_up(core))
 		return REP_CHUNK_ENTRIES;
-	return REP_CATCH_UP_ENTRIES + (uint64_t)core->submitted * REP_CATCH_UP_SHARE;
+	uint64_t share = (uint64_t)core->submitted * REP_CATCH_UP_SHARE;
+	if (core->submitted > 0)
+		core->catch_up_ns = sf_min64(now_ns + REP_CATCH_UP_REST_NS, core->catch_up_by_ns);
+	if (now_ns < core->catch_up_ns)
+		return share;
+	core->catch_up_by_ns = now_ns + REP_CATCH_UP_PACE_NS;
+	return share + REP_CATCH_UP_ENTRIES;
 }
 
 void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t now_ns)
 {
-	uint64_t budget = chunk(core);
+	uint64_t most = chunk(core, now_ns), budget = most;
 	if (core->acked < core->sent && now_ns >= tail_due_ns(core)) {
 		core->stats.tail_timeouts++;
 		if (core->tail_backoff < MAX_BACKOFF)
@@ -174,7 +187,7 @@ void rep_window_send(struct rep_core *core, struct rep_update *update, uint64_t 
 	}
 	uint64_t end = sf_min64(core->last_sequence, core->peer_limit);
 	if (core->sent < end && has_room(update)) {
-		uint64_t count = sf_min64(end - core->sent, chunk(core));
+		uint64_t count = sf_min64(end - core->sent, most);
 		count = sendable(core, core->sent + 1, count, &staged);
 		if (count == 0)
 			return;
@@ -204,6 +217,6 @@ uint64_t rep_window_deadline_ns(const struct rep_core *core)
 	bool more = core->resend_count > 0 ||
 		    core->sent < sf_min64(core->last_sequence, core->peer_limit);
 	if (more && core->stage_wanted == 0)
-		return core->last_step_ns;
+		return sf_max64(core->last_step_ns, catches_up(core) ? core->catch_up_ns : 0);
 	return core->acked < core->sent ? tail_due_ns(core) : UINT64_MAX;
 }
