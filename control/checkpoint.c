@@ -23,7 +23,8 @@
 #define LOOK_NS 100000000ull
 #define NICE 19 /* the data path's threads come first where they share a CPU */
 #define LOOKS 5
-#define KEPT 2 /* snapshots */
+#define KEPT 2		      /* snapshots; with a full disk one */
+#define ROOM_NS 1000000000ull /* between looks for room on a full disk */
 
 struct tail {
 	struct ctl_checkpoint *checkpoint;
@@ -238,10 +239,17 @@ static bool beyond_reach(struct tail *t, uint64_t segment)
 	       header->first_sequence + t->log.reach <= t->copy.sequence;
 }
 
-/* What two good snapshots no longer need. The oldest segments go first, so what remains is dense
- * whenever this ends. */
+/* The disk has no room for the log's next segment. */
+static bool is_full(const struct tail *t)
+{
+	return dp_shm_load(&t->shm->log.full) != 0;
+}
+
+/* What two good snapshots no longer need; of a full disk, what one does not, or there would never
+ * be a second one. The oldest segments go first, so what remains is dense whenever this ends. */
 static int clean_up(struct tail *t)
 {
+	const uint32_t kept = is_full(t) ? 1 : KEPT;
 	char path[CTL_PATH_BYTES], error[256];
 	struct disk *disk = t->log.disk;
 	uint32_t good = 0;
@@ -250,18 +258,18 @@ static int clean_up(struct tail *t)
 	if (ctl_log_look_names(&t->log, error, sizeof(error)) < 0)
 		return -EIO;
 	for (uint32_t i = 0; i < t->log.snapshot_count && result == 0; i++) {
-		uint64_t found = good < KEPT ? place_of(t, t->log.snapshots[i]) : 0;
+		uint64_t found = good < kept ? place_of(t, t->log.snapshots[i]) : 0;
 		if (found != 0) {
 			good++;
 			segment = found;
 			continue;
 		}
-		if (good < KEPT)
+		if (good < kept)
 			continue; /* not good, and newer ones are too few: it may tell something */
 		ctl_snapshot_path(&t->log, t->log.snapshots[i], path);
 		result = disk->remove(disk, path);
 	}
-	for (uint32_t i = 0; good == KEPT && i + 1 < t->log.count && result == 0; i++) {
+	for (uint32_t i = 0; good == kept && i + 1 < t->log.count && result == 0; i++) {
 		if (t->log.segments[i].number >= segment ||
 		    !beyond_reach(t, t->log.segments[i + 1].number))
 			break;
@@ -340,17 +348,21 @@ static void snapshot_when_due(struct tail *t)
 {
 	uint64_t now_ns = ctl_monotonic_ns();
 	uint64_t entries = t->copy.sequence - dp_shm_load(&t->facts->snapshot_sequence);
+	bool room = is_full(t) && now_ns - t->written_ns >= ROOM_NS;
 	bool due = now_ns - t->written_ns >= t->settings->log.snapshot_interval_ns ||
-		   entries >= t->settings->log.snapshot_entries;
-	if (entries == 0 || !due || !t->sound)
+		   entries >= t->settings->log.snapshot_entries || room;
+	if (!due || !t->sound || (entries == 0 && !room))
 		return;
 	/* A failure too: it is not tried again at once. */
-	int result = write_snapshot(t);
+	int result = entries > 0 ? write_snapshot(t) : clean_up(t);
 	t->written_ns = ctl_monotonic_ns();
 	if (result < 0) {
 		dp_shm_store(&t->facts->snapshots_failed, t->facts->snapshots_failed + 1);
-		sf_log(SF_ERROR, "snapshot at %" PRIu64 ": %s", t->copy.sequence, strerror(-result)
-		);
+		if (!room) /* else it is said once, by the log */
+			sf_log(SF_ERROR,
+			       "snapshot at %" PRIu64 ": %s",
+			       t->copy.sequence,
+			       strerror(-result));
 	}
 }
 

@@ -3,7 +3,8 @@
  * Checkpoints, beside the data path: a thread follows the log on disk into control's own copy of
  * the state (control/copy.h), as far as it is durable, and writes a snapshot of it now and then (by
  * time, and by entries). A snapshot gets its name when it is whole, on disk, and read again; then
- * what two good snapshots no longer need is removed: older snapshots, and whole segments.
+ * what two good snapshots no longer need is removed: older snapshots, and whole segments. When the
+ * disk has no room for the log any more, a snapshot is written early, and one is enough.
  *
  * The audit: at every digest mark the copy's digest is compared with the dataplane's at the same
  * sequence. A difference is an alarm, and no snapshot is written after it.

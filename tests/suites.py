@@ -37,6 +37,10 @@ BUILDS = {
     "build-cov": ("cc", ["-Db_coverage=true"]),
     "build-fuzz": ("clang-14", ["-Dfuzz=true", "-Db_lundef=false"]),
 }
+# Of these only what the chosen tests need is compiled.
+LAZY = ("build-asan", "build-tsan", "build-fuzz")
+NODE_PROGRAMS = ["dataplane/standfast-dataplane", "control/standfast-control", "control/standfast",
+                 "deploy/standfast-relay", "perf/bench/standfast-bench"]
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -52,6 +56,7 @@ class Suite:
     build: str
     meson: list = dataclasses.field(default_factory=list)   # arguments of meson test
     command: list = dataclasses.field(default_factory=list) # instead: a program of the build
+    targets: list = dataclasses.field(default_factory=list) # that it needs of a lazy build
     quick: bool = False
     only_build: bool = False
 
@@ -67,7 +72,7 @@ class Outcome:
 def _long_fuzz(name, seed):
     """Ten minutes of a target; fewer executions than it is to reach are a failure."""
     corpus = f"{ROOT}/tests/fuzz/corpus/{name.removeprefix('fuzz_')}"
-    return Suite(f"long-{name}", "build-fuzz", command=[
+    return Suite(f"long-{name}", "build-fuzz", targets=[f"tests/fuzz/{name}"], command=[
         f"{ROOT}/tests/fuzz/run_fuzz.py", f"{ROOT}/build-fuzz/tests/fuzz/{name}",
         "--at-least", str(FULL_EXECUTIONS.get(name, 1)),
         *(["--corpus", corpus] if os.path.isdir(corpus) else []),
@@ -105,7 +110,7 @@ def suites(full):
         Suite("tsan", "build-tsan", ["shm", "pair-updates", "threads",
                                       "threads-canary", "arbiter_file", "arbiter_etcd"]),
         # Whole nodes with an lcore for each agent: every ring and every hand-over of arena slots.
-        Suite("tsan-pair", "build-tsan", command=[
+        Suite("tsan-pair", "build-tsan", targets=NODE_PROGRAMS, command=[
             f"{ROOT}/tests/e2e/test_pair.py",
             "Threads.test_two_workers_against_three_all_on_lcores_of_their_own"]),
     ]
@@ -137,7 +142,8 @@ def _tail(path, lines=30):
 
 
 def build(name, done={}):
-    """Configures and compiles a build once; None, or the end of its log when it fails."""
+    """Configures and compiles a build once; None, or the end of its log when it fails. A lazy one
+    is compiled by its suites."""
     if name in done:
         return done[name]
     compiler, options = BUILDS[name]
@@ -149,9 +155,11 @@ def build(name, done={}):
         os.unlink(log)
     good = os.path.exists(os.path.join(path, "build.ninja")) or _quiet(
         ["meson", "setup", path, ROOT, *options], log, {"CC": compiler})
-    good = good and _quiet(["ninja", "-C", path, f"-j{CPUS}"], log)
+    if name not in LAZY:
+        good = good and _quiet(["ninja", "-C", path, f"-j{CPUS}"], log)
     done[name] = None if good else _tail(log)
-    print(f"{'built' if good else 'NOT BUILT':9} {name} ({compiler}{''.join(' ' + o for o in options)}),"
+    word = "NOT BUILT" if not good else "set up" if name in LAZY else "built"
+    print(f"{word:9} {name} ({compiler}{''.join(' ' + o for o in options)}),"
           f" {time.monotonic() - begin:.0f} s", flush=True)
     return done[name]
 
@@ -185,9 +193,11 @@ def run_meson(suite, full):
     path = os.path.join(ROOT, suite.build)
     log = os.path.join(path, "meson-logs", f"suite-{suite.name}")
     multiplier = 4      # other work on the machine is no failure of ours
-    argv = ["meson", "test", "-C", path, "--no-rebuild", "--num-processes", str(CPUS),
-            "--logbase", os.path.basename(log), "--timeout-multiplier",
+    argv = ["meson", "test", "-C", path, *([] if suite.build in LAZY else ["--no-rebuild"]),
+            "--num-processes", str(CPUS), "--logbase", os.path.basename(log), "--timeout-multiplier",
             str(FULL_TIMEOUTS if full else multiplier), *suite.meson]
+    if os.path.exists(log + ".json"):
+        os.unlink(log + ".json")
     environment = {**os.environ, **SANITIZERS, "STANDFAST_TESTS": "full" if full else "usual"}
     result = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                             env=environment)
@@ -220,6 +230,9 @@ def run_command(suite):
     log = os.path.join(ROOT, suite.build, f"suite-{suite.name}.log")
     if os.path.exists(log):
         os.unlink(log)
+    if suite.targets and not _quiet(
+            ["ninja", "-C", os.path.join(ROOT, suite.build), f"-j{CPUS}", *suite.targets], log):
+        return Outcome(failed=1, notes=[f"FAILED: does not build:\n{_tail(log)}"])
     if _quiet(argv, log, {**SANITIZERS, "STANDFAST_BUILD": os.path.join(ROOT, suite.build)}):
         said = [line for line in _tail(log).splitlines() if line.startswith("executed ")]
         return Outcome(passed=1, notes=said)

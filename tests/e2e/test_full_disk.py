@@ -46,6 +46,22 @@ class Disk(lab.LabTest):
         bench.check()
         self.assert_level(pair)
 
+    def test_log_that_fills_its_disk_by_itself_makes_room_for_itself(self):
+        # Long before the next snapshot is due, and none was written yet.
+        pair = self.prepare_lab(log_segment="1 MiB", log_reserve="4 MiB", snapshot_interval="600 s")
+        self.on_tmpfs(pair, 96)
+        pair.start()
+        self.load(pair, "--updates", 1_000_000, "--outstanding", 256, "--batch", 16)
+        for node in pair.nodes.values():
+            self.assertGreater(node.status()["log"]["checkpoint"]["segments_removed"], 0)
+        self.assert_level(pair)
+        for node in pair.nodes.values():
+            node.stop()
+        for node in pair.nodes.values():
+            node.start()
+        pair.wait_paired()
+        self.assert_level(pair)
+
     def break_log(self, node):
         """From now on no file of this process may grow beyond 300 KiB: writes fail with EFBIG."""
         resource.prlimit(node.dataplane.pid(), resource.RLIMIT_FSIZE, (300 << 10, 300 << 10))
