@@ -358,7 +358,7 @@ static void snapshot_when_due(struct tail *t)
 	t->written_ns = ctl_monotonic_ns();
 	if (result < 0) {
 		dp_shm_store(&t->facts->snapshots_failed, t->facts->snapshots_failed + 1);
-		if (!room) /* else it is said once, by the log */
+		if (!room || result != -ENOSPC) /* a full disk is in the status already */
 			sf_log(SF_ERROR,
 			       "snapshot at %" PRIu64 ": %s",
 			       t->copy.sequence,

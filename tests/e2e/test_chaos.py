@@ -190,7 +190,6 @@ class Chaos(lab.LabTest):
             step = self.dice.choice(CLOCK_STEPS_S)
             with open(node.environment["FAKETIME_TIMESTAMP_FILE"], "w") as file:
                 file.write(f"{step:+d}")
-            time.sleep(2 * CLOCK_CACHE_S)
             self.kill_control_of(node)
 
             def seen():

@@ -12,7 +12,7 @@ import time
 
 import lab
 
-KILLS = 200 if lab.full() else 10
+KILLS = 200 if lab.full() else 20
 PERIOD_S = 1.5 if lab.full() else 1.0
 # Answers that only the load's own patience decides: a node is away for seconds here.
 RATE = 20000
