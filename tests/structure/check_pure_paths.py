@@ -9,7 +9,7 @@ import json
 import re
 import sys
 
-PURE = re.compile(r"(^|/)libsf_(config_pure|replication|replication_canaries|recovery|shard)\.a\.p/")
+PURE = re.compile(r"(^|/)libsf_(config_pure|replication|replication_canaries|recovery|shard|routing)\.a\.p/")
 DPDK = re.compile(r"dpdk|rte_config\.h|librte")
 
 
