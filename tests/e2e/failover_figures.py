@@ -234,8 +234,34 @@ class CatchUp(Figures):
         self.lab_dir = lambda: folder
         self.measure("catch-up, no disk")
 
-    def measure(self, name):
+    @unittest.skipUnless(lab.full() and (os.cpu_count() or 1) >= 2, "long form, and needs two CPUs")
+    def test_the_same_with_a_cpu_for_the_primary_and_its_client(self):
+        """On two CPUs for six processes the learner takes the primary's; here it cannot, as on two
+        hosts."""
+        folder = tempfile.mkdtemp(prefix="sf-", dir="/dev/shm")
+        self.addCleanup(lab.shutil.rmtree, folder, True)
+        self.lab_dir = lambda: folder
+        before = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, before)
+        self.measure("catch-up, own CPU", apart=True)
+
+    @staticmethod
+    def keep_to(process, cpu):
+        """All threads of a process; what they start later too."""
+        for thread in os.listdir(f"/proc/{process.pid()}/task"):
+            os.sched_setaffinity(int(thread), {cpu})
+
+    def keep_apart(self, pair, primary):
+        """The primary's data path and every load (this process's children) on CPU 0."""
+        os.sched_setaffinity(0, {0})
+        for process in (*pair.a.processes(), *pair.b.processes(), pair.relay):
+            if process.pid():
+                self.keep_to(process, 0 if process is primary.dataplane else 1)
+
+    def measure(self, name, apart=False):
         pair = self.make_lab(snapshot_interval="600 s")
+        if apart:
+            self.keep_apart(pair, pair.wait_primary(PAIR_S))
         most = self.load(pair, "--outstanding", 256, "--duration", "2s")["rate"]
         live = int(most / 10)
         normal = self.load(pair, "--rate", live, "--duration", "3s")
@@ -248,6 +274,8 @@ class CatchUp(Figures):
         bench = self.traced(pair, "--rate", live, "--duration", "600s")
         time.sleep(1)
         before = primary.counters()["sequencer"]["core_entries_sent"]
+        if apart:
+            os.sched_setaffinity(0, {1})
         self.begin(standby)
         rate, since, until = self.watch(primary, standby)
         pair.wait_paired(PAIR_S)
