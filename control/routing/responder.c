@@ -7,6 +7,7 @@
 #include <ldns/ldns.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define UDP_BYTES 512 /* that every asker takes */
 #define NAME_BYTES 255
