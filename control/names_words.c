@@ -286,7 +286,8 @@ json_t *ctl_names_take(
 			       ? verbs[i].take(&q)
 			       : deny(&q,
 				      SF_EXIT_FAILED,
-				      "this node answers for no names: routing.enabled is \"off\"");
+				      "no name server runs here: routing.enabled is \"off\", or "
+				      "control's log says why");
 	}
 	*code = q.code;
 	return tree;

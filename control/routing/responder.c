@@ -471,9 +471,12 @@ size_t ctl_responder_answer(
 	size_t written;
 	count(r, CTL_DNS_QUERIES);
 	if (query_bytes < CTL_DNS_HEADER_BYTES) {
-		count(r, CTL_DNS_TOO_SHORT);
+		if (!ctl_names_canary("miscount"))
+			count(r, CTL_DNS_TOO_SHORT);
 		return 0;
 	}
+	if (ctl_names_canary("crash") && query[2] & FLAG_TC)
+		abort();
 	if (query[2] & FLAG_QR) {
 		count(r, CTL_DNS_NO_QUERY);
 		return 0;
@@ -488,10 +491,14 @@ size_t ctl_responder_answer(
 		    ldns_wire2pkt(&packet, query, query_bytes) == LDNS_STATUS_OK;
 	if (!good) {
 		count(r, CTL_DNS_MALFORMED);
+		if (ctl_names_canary("amplify"))
+			return CTL_DNS_HEADER_BYTES +
+			       write_header(query, LDNS_RCODE_FORMERR, answer) * 9;
 		return write_header(query, LDNS_RCODE_FORMERR, answer);
 	}
 	written = answer_query(r, query, query_bytes, is_tcp, packet, answer);
-	ldns_pkt_free(packet);
+	if (!ctl_names_canary("leak"))
+		ldns_pkt_free(packet);
 	return written;
 }
 

@@ -62,6 +62,13 @@ struct ctl_responder_options {
 	uint32_t udp_bytes_max; /* 0: CTL_DNS_ANSWER_BYTES; for tests of truncation */
 };
 
+/* Deliberate bugs that the tests must notice, compiled into a twin of the tests' program only. */
+#ifdef CTL_NAMES_CANARIES
+bool ctl_names_canary(const char *name);
+#else
+#define ctl_names_canary(name) false
+#endif
+
 struct ctl_responder;
 
 /* -EINVAL: the origin is no name, or an option is out of range; -ENOMEM. */

@@ -114,6 +114,8 @@ static size_t answer_datagram(
 	case CTL_RATE_PASS:
 		break;
 	case CTL_RATE_SOURCE:
+		if (ctl_names_canary("no-rate"))
+			break;
 		if (refused % 2 == 0) {
 			size_t put = ctl_responder_defer(query, bytes, answer);
 			if (put > 0) {
