@@ -354,7 +354,7 @@ class Library(unittest.TestCase):
             while part := one.recv(65536):
                 got += part
         self.assertEqual(len(got), 64 * (2 + len(query) + 16))
-        counts = wait_until("late ones", lambda: (lambda c: c["tcp_late"] >= 32 and c)(
+        counts = wait_until("late ones", lambda: (lambda c: c["tcp_late"] >= 16 and c)(
             server.counters()))
         self.assertGreater(counts["tcp_evicted"], 50)
         self.assertGreater(counts["tcp_broken"], 0)
