@@ -5,6 +5,7 @@
  *
  * name_server RATE RATE_ALL UDP_BYTES_MAX [CANARY]; prints the port; each line is answered by one:
  *   offline NAME ENDPOINT | online NAME ENDPOINT | switch NAME ENDPOINT | accepted NAME ENDPOINT
+ *   address NAME ENDPOINT NUMBER   its IPv4 address from then on, as a number
  *   counters           "name=count …" of all
  */
 #include "control/routing/server.h"
@@ -56,8 +57,8 @@ static void print_counters(const struct ctl_name_server *server)
 static bool obey(struct ctl_zone *zone, const char *line)
 {
 	char verb[16], name[64];
-	unsigned endpoint;
-	if (sscanf(line, "%15s %63s %u", verb, name, &endpoint) != 3)
+	unsigned endpoint, address = 0;
+	if (sscanf(line, "%15s %63s %u %u", verb, name, &endpoint, &address) < 3)
 		return false;
 	int index = ctl_zone_find(zone, name);
 	if (index < 0)
@@ -66,6 +67,8 @@ static bool obey(struct ctl_zone *zone, const char *line)
 		return ctl_zone_switch_to(zone, (uint32_t)index, endpoint);
 	if (strcmp(verb, "accepted") == 0)
 		return ctl_zone_accepted(zone, (uint32_t)index, (int)endpoint);
+	if (strcmp(verb, "address") == 0)
+		return ctl_zone_set_address(zone, (uint32_t)index, endpoint, address, 1);
 	return ctl_zone_set_offline(zone, (uint32_t)index, endpoint, strcmp(verb, "offline") == 0);
 }
 
