@@ -76,7 +76,7 @@ class Answer:
 
 def dig(port, name, *words, source="127.0.0.1", tries=1):
     result = subprocess.run(
-        ["dig", "-r", "@127.0.0.1", "-p", str(port), "-b", source, f"+tries={tries}", "+time=2",
+        ["dig", "-r", "@127.0.0.1", "-p", str(port), "-b", source, f"+tries={tries}", "+time=1",
          "+nocookie", name, *words], capture_output=True, text=True, timeout=30, check=False)
     return Answer(result.stdout)
 
@@ -478,11 +478,14 @@ class Control(unittest.TestCase):
         self.begin('health_interval = "200 ms"; ttl = "0 s";')
         self.tell("role 0", f"mode {PAIRED} 0", "pair 3 0")
         self.wait_answer("10.77.0.1")
+        took_s = []
         for mode, peer, expected in ((STANDBY, PAIRED, "10.77.0.2"), (PAIRED, STANDBY, "10.77.0.1")) * 2:
             self.tell(f"peer 1 {peer}", f"mode {mode} 0")
             begin = time.monotonic()
             self.wait_answer(expected)
-            self.assertLess(time.monotonic() - begin, 0.2 + 0.3)    # a loaded machine's dig
+            took_s.append(time.monotonic() - begin)
+        # A loaded machine may stall some of them, and dig is a process.
+        self.assertLess(sorted(took_s)[1], 0.2 + 0.2, took_s)
 
     def test_health_when_it_flaps_below_the_threshold_does_not_show(self):
         self.begin('fall = "2 s"; rise = "1 s"; health_interval = "20 ms";')

@@ -128,6 +128,14 @@ class ByName(unittest.TestCase):
                     self.move(pair)
                 self.assertGreaterEqual(client.counters["lookups"], 3)
 
+    def test_canary_when_the_name_server_is_not_told_nobody_is_found(self):
+        pair = Pair(self, True)
+        with standfast.Client(f"{NAME}:{pair.port}", timeout=1,
+                              resolver=f"127.0.0.1:{self.names.port}") as client:
+            self.assertEqual(client.add(7, 1).outcome, "ok")
+            pair.take_over()
+            self.assertEqual(client.add(7, 1).outcome, "unknown")
+
     def test_python_when_nothing_is_lost_asks_once(self):
         pair = Pair(self, True)
         with standfast.Client(f"{NAME}:{pair.port}", timeout=20,

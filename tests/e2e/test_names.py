@@ -16,7 +16,7 @@ NAME = "pair1.lab.test"
 INTERVAL_S = 0.1        # routing.health_interval
 TTL_S = 1
 # For this machine: a status that is asked by a process, and a dig, each of them a process.
-SLACK_S = 0.5
+SLACK_S = 1.0
 ADDRESS = {"a": "10.77.0.1", "b": "10.77.0.2"}
 
 
@@ -93,8 +93,9 @@ class Names(lab.LabTest):
         return time.monotonic() - begin
 
     def test_primary_when_killed_is_followed_within_ttl_and_interval(self):
-        for resolver in (Resolver(self.port["a"], self.port["b"]),
-                         Resolver(self.port["b"], self.port["a"])):
+        for i in range(10 if lab.full() else 1):
+            first, second = "ab" if (lab.SEED + i) % 2 else "ba"
+            resolver = Resolver(self.port[first], self.port[second])
             primary, standby = self.both()
             self.wait_names("ab", ADDRESS[primary.name])
             self.assertEqual(resolver.resolve(), ADDRESS[primary.name])
