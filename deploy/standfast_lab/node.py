@@ -123,8 +123,11 @@ class Node:
                              self.environment)
 
     def start_control(self):
+        # Its name server must be where the clients are; an etcd outside could not be reached then.
+        among_clients = self.namespace and self.options["names_port"] \
+            and self.options["arbiter"] != "etcd"
         self.control.start([self.programs["control"], "-c", self.config],
-                           environment=self.environment)
+                           network.CLIENT if among_clients else None, self.environment)
 
     def start(self):
         """Starts both and waits until the node writes its status."""
