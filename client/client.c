@@ -2,13 +2,11 @@
  *
  * The blocking client: one non-blocking kernel UDP socket and one engine.
  */
-#include "client/standfast.h"
+#include "client/lookup.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -21,6 +19,7 @@
 struct cli_client {
 	int fd;
 	struct cli_engine *engine;
+	struct cli_lookup lookup;
 };
 
 uint64_t cli_now_ns(void)
@@ -34,53 +33,6 @@ static uint64_t deadline_after(uint64_t timeout_ns)
 {
 	uint64_t now_ns = cli_now_ns();
 	return timeout_ns == 0 || timeout_ns > CLI_NEVER - now_ns ? CLI_NEVER : now_ns + timeout_ns;
-}
-
-/* Adds all addresses of one "HOST[:PORT]"; cuts the text. */
-static int resolve_one(char *text, struct cli_options *options)
-{
-	struct addrinfo wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM};
-	struct addrinfo *found = NULL;
-	unsigned long port = CLI_DEFAULT_PORT;
-	char *colon = strchr(text, ':');
-	if (colon != NULL) {
-		char *end;
-		*colon = '\0';
-		port = strtoul(colon + 1, &end, 10);
-		if (end == colon + 1 || *end != '\0' || port == 0 || port > UINT16_MAX)
-			return -EINVAL;
-	}
-	if (*text == '\0')
-		return -EINVAL;
-	if (getaddrinfo(text, NULL, &wanted, &found) != 0)
-		return -EHOSTUNREACH;
-	for (struct addrinfo *i = found; i != NULL; i = i->ai_next) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(void *)i->ai_addr;
-		if (options->node_count == CLI_MAX_NODES)
-			break;
-		struct cli_address *node = &options->nodes[options->node_count++];
-		memcpy(node->ip, &in->sin_addr, sizeof(node->ip));
-		node->port = (uint16_t)port;
-	}
-	freeaddrinfo(found);
-	return 0;
-}
-
-static int resolve(const char *nodes, struct cli_options *options)
-{
-	int rc = 0;
-	char *rest = NULL;
-	char *text = strdup(nodes);
-	if (text == NULL)
-		return -ENOMEM;
-	options->node_count = 0;
-	for (char *one = strtok_r(text, ",", &rest); one != NULL && rc == 0;
-	     one = strtok_r(NULL, ",", &rest))
-		rc = resolve_one(one, options);
-	free(text);
-	if (rc == 0 && options->node_count == 0)
-		rc = -EINVAL;
-	return rc;
 }
 
 static void take_in(struct cli_client *client)
@@ -120,26 +72,39 @@ static void send_out(struct cli_client *client)
 	}
 }
 
+/* Asks for the names again while no node answers as a primary. */
+static void follow_names(struct cli_client *client)
+{
+	struct cli_address found;
+	if (cli_engine_is_lost(client->engine) &&
+	    cli_lookup_step(&client->lookup, cli_now_ns(), &found))
+		cli_engine_suggest(client->engine, &found);
+}
+
 /* Waits for a datagram, the engine's expiry or the deadline, whichever comes first. */
 static void wait_for_input(struct cli_client *client, uint64_t deadline_ns)
 {
 	uint64_t until_ns = cli_engine_expiry(client->engine);
 	uint64_t now_ns = cli_now_ns();
-	struct pollfd input = {.fd = client->fd, .events = POLLIN};
+	struct pollfd input[] = {
+		{.fd = client->fd, .events = POLLIN}, {.fd = client->lookup.fd, .events = POLLIN}};
 	struct timespec pause;
+	if (cli_engine_is_lost(client->engine) && until_ns > cli_lookup_expiry(&client->lookup))
+		until_ns = cli_lookup_expiry(&client->lookup);
 	if (until_ns > deadline_ns)
 		until_ns = deadline_ns;
 	if (until_ns < now_ns)
 		until_ns = now_ns;
 	pause.tv_sec = (time_t)((until_ns - now_ns) / 1000000000u);
 	pause.tv_nsec = (long)((until_ns - now_ns) % 1000000000u);
-	ppoll(&input, 1, until_ns == CLI_NEVER ? NULL : &pause, NULL);
+	ppoll(input, 2, until_ns == CLI_NEVER ? NULL : &pause, NULL);
 }
 
 static int open_session(struct cli_client *client, uint64_t timeout_ns)
 {
 	uint64_t deadline_ns = deadline_after(timeout_ns);
 	for (;;) {
+		follow_names(client);
 		send_out(client);
 		take_in(client);
 		if (cli_engine_state(client->engine) == CLI_STATE_OPEN)
@@ -165,15 +130,23 @@ int cli_connect(
 	*out = NULL;
 	if (given != NULL)
 		options = *given;
-	rc = resolve(nodes, &options);
-	if (rc != 0)
-		return rc;
 	if (options.seed == 0 &&
 	    getrandom(&options.seed, sizeof(options.seed), 0) != sizeof(options.seed))
 		return -EIO;
 	client = calloc(1, sizeof(*client));
 	if (client == NULL)
 		return -ENOMEM;
+	client->fd = -1;
+	rc = cli_lookup_open(
+		&client->lookup,
+		nodes,
+		options.resolver,
+		options.nodes,
+		CLI_MAX_NODES,
+		&options.node_count
+	);
+	if (rc != 0)
+		goto fail;
 	client->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (client->fd < 0) {
 		rc = -errno;
@@ -198,6 +171,7 @@ int cli_submit(struct cli_client *client, const struct cli_request *request)
 
 int cli_flush(struct cli_client *client)
 {
+	follow_names(client);
 	send_out(client);
 	take_in(client);
 	send_out(client);
@@ -212,6 +186,7 @@ int cli_wait(struct cli_client *client, uint64_t timeout_ns, struct cli_result *
 			return 0;
 		if (cli_engine_pending(client->engine) == 0)
 			return -ENOENT;
+		follow_names(client);
 		send_out(client);
 		take_in(client);
 		if (cli_engine_result(client->engine, result))
@@ -259,6 +234,7 @@ void cli_close(struct cli_client *client)
 	}
 	if (client->fd >= 0)
 		close(client->fd);
+	cli_lookup_close(&client->lookup);
 	free(client);
 }
 

@@ -470,7 +470,22 @@ uint64_t cli_engine_expiry(const struct cli_engine *engine)
 	return engine->wake_ns;
 }
 
+bool cli_engine_suggest(struct cli_engine *engine, const struct cli_address *address)
+{
+	if (!cli_route_suggest(&engine->route, address))
+		return false;
+	engine->hold_ns = 0;
+	engine->wake_ns = 0;
+	return true;
+}
+
 /* ---- what can be asked ---- */
+
+bool cli_engine_is_lost(const struct cli_engine *engine)
+{
+	return engine->route.is_lost &&
+	       (engine->state == CLI_STATE_OPENING || engine->pending_count > 0);
+}
 
 enum cli_state cli_engine_state(const struct cli_engine *engine)
 {

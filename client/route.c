@@ -39,6 +39,7 @@ bool cli_route_heard(struct cli_route *route, uint32_t from, uint32_t epoch, uin
 void cli_route_useful(struct cli_route *route)
 {
 	route->refusal_count = 0;
+	route->is_lost = false;
 }
 
 static void move_to(struct cli_route *route, uint32_t index)
@@ -58,6 +59,7 @@ static void rotate(struct cli_route *route)
 			break;
 	}
 	move_to(route, route->rotation);
+	route->is_lost = true;
 }
 
 static uint32_t learn(struct cli_route *route, const struct cli_address *address)
@@ -94,6 +96,14 @@ enum cli_route_advice cli_route_refused(
 	route->refusal_count++;
 	rotate(route);
 	return CLI_ROUTE_LATER;
+}
+
+bool cli_route_suggest(struct cli_route *route, const struct cli_address *address)
+{
+	if (!route->is_lost || same_address(address, &route->nodes[route->current]))
+		return false;
+	move_to(route, learn(route, address));
+	return true;
 }
 
 void cli_route_timed_out(struct cli_route *route, uint32_t to, uint64_t sent_ns)

@@ -27,7 +27,9 @@ struct cli_route {
 				 */
 	uint32_t silent_count;	/* time-outs since the current node was heard last */
 	uint64_t heard_ns;	/* when it was heard last */
-	uint64_t moved_count;	/* changes of current, for the counters */
+	bool is_lost; /* moved without a hint, and no useful answer since: nobody knows who serves
+		       */
+	uint64_t moved_count; /* changes of current, for the counters */
 };
 
 enum cli_route_advice {
@@ -53,6 +55,10 @@ void cli_route_useful(struct cli_route *route);
 enum cli_route_advice cli_route_refused(
 	struct cli_route *route, uint32_t from, bool newer, const struct cli_address *hint
 );
+
+/* A name server says that the primary is there; it counts while the node is lost only. Returns true
+ * when that is another node than the current one, which is moved to. */
+bool cli_route_suggest(struct cli_route *route, const struct cli_address *address);
 
 /* A copy that was sent to nodes[to] at sent_ns timed out. Moves to the next configured address once
  * the current one has been silent for two time-outs, so one lost datagram moves nobody. */

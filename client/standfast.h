@@ -61,6 +61,9 @@ struct cli_options {
 				   * node may have closed the old one, which would make the outcome
 				   * unknown; 0 means 30 min (the node's default is 1 h) */
 	uint64_t seed; /* of nonces and jitter; must be random (cli_connect: getrandom when 0) */
+	const char
+		*resolver; /* cli_connect only: name servers that names are asked of, as addresses
+			    * "ADDRESS[:PORT],…"; NULL: $STANDFAST_RESOLVER, else the system's */
 };
 
 enum cli_outcome {
@@ -170,6 +173,11 @@ CLI_API uint64_t cli_engine_expiry(const struct cli_engine *engine);
 /* Next finished request, in the order of finishing; false when there is none. */
 CLI_API bool cli_engine_result(struct cli_engine *engine, struct cli_result *result);
 
+/* No node that is known answers as a primary: ask a name server, if there is one, and suggest what
+ * it says. True when the suggestion is followed. */
+CLI_API bool cli_engine_is_lost(const struct cli_engine *engine);
+CLI_API bool cli_engine_suggest(struct cli_engine *engine, const struct cli_address *address);
+
 /* Ends all requests (unknown or not sent); one more cli_engine_write gives the CloseSession. */
 CLI_API void cli_engine_close(struct cli_engine *engine, uint64_t now_ns);
 
@@ -190,9 +198,11 @@ struct cli_client;
 CLI_API uint64_t cli_now_ns(void); /* CLOCK_MONOTONIC */
 
 /* nodes is "HOST[:PORT],…": names are resolved to all their IPv4 addresses, the port is 9400 when
- * left out. options may be NULL; its nodes are not looked at. Waits for the session.
- * -EINVAL: nodes cannot be read; -EHOSTUNREACH: a name has no address; -ETIMEDOUT: no session
- * within timeout_ns; -EACCES: it was refused; else the errno of the socket. */
+ * left out. A name is asked for again when no known node answers as a primary, not before its TTL
+ * is over (with the system's resolver: at most each second, and it may wait). options may be NULL;
+ * its nodes are not looked at. Waits for the session. -EINVAL: nodes cannot be read; -EHOSTUNREACH:
+ * a name has no address; -ETIMEDOUT: no session within timeout_ns; -EACCES: it was refused; else
+ * the errno of the socket. */
 CLI_API int cli_connect(
 	struct cli_client **client,
 	const char *nodes,

@@ -4,8 +4,10 @@
 #include "config/bytes.h"
 #include "config/check.h"
 #include "config/lcores.h"
+#include "config/routes.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* What surrounds a payload on the wire: the replication frame's header and the entry's header, and
  * on the client network what client-protocol.md's 1,334 and 1,326 bytes leave of 1,500. */
@@ -318,6 +320,57 @@ static void check_limits(const struct judge *judge)
 		     "heartbeat_misses");
 }
 
+static void check_routes(const struct judge *judge, const char *own)
+{
+	const struct cfg_settings *s = judge->settings;
+	struct cfg_route route, other;
+
+	for (uint32_t i = 0; i < s->routing.name_count; i++) {
+		if (cfg_parse_route(s->routing.names[i], &route))
+			continue; /* A hand-made one; whoever uses it reads it too. */
+		bool twice = strcasecmp(route.name, own) == 0 || strcasecmp(route.name, "ns") == 0;
+		for (uint32_t k = 0; k < i; k++)
+			twice |= !cfg_parse_route(s->routing.names[k], &other) &&
+				 strcasecmp(route.name, other.name) == 0;
+		if (twice)
+			DENY(judge,
+			     "routing.names",
+			     "routing.names",
+			     "routing.names: the name \"%s\" is there already",
+			     route.name);
+	}
+}
+
+static void check_routing(const struct judge *judge)
+{
+	const struct cfg_settings *s = judge->settings;
+	const char *name = s->routing.name[0] ? s->routing.name : s->cluster;
+
+	if (s->routing.enabled != CFG_ON)
+		return;
+	if (good(judge, "routing.zone") && cfg_parse_domain(s->routing.zone))
+		DENY(judge,
+		     "routing.zone",
+		     "routing.enabled",
+		     "routing.zone: \"%s\" %s",
+		     s->routing.zone,
+		     cfg_parse_domain(s->routing.zone));
+	if (good(judge, "routing.name") && good(judge, "cluster") && cfg_parse_domain(name))
+		DENY(judge,
+		     "routing.name",
+		     "cluster",
+		     "routing.name: \"%s\" %s",
+		     name,
+		     cfg_parse_domain(name));
+	if (good(judge, "routing.ttl") && s->routing.ttl_ns % 1000000000 != 0)
+		DENY(judge,
+		     "routing.ttl",
+		     "routing.enabled",
+		     "routing.ttl: DNS counts in whole seconds");
+	if (good(judge, "routing.names"))
+		check_routes(judge, name);
+}
+
 /* ---------------------------------------------------------------- lcores */
 
 static void check_agent(const struct judge *judge, uint32_t agent, bool complete)
@@ -390,6 +443,7 @@ void cfg_relations_check(
 	check_arbiter(&judge);
 	check_sizes(&judge);
 	check_limits(&judge);
+	check_routing(&judge);
 	check_lcores(&judge);
 }
 

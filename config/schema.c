@@ -240,6 +240,34 @@ const struct cfg_row cfg_rows[] = {
 		 "healthy primary comes first: more than half a round trip and one question to the "
 		 "arbiter."},
 
+	{"routing.enabled", CFG_TYPE_WORD, 0, "off", .words = switches, FIELD(routing.enabled),
+	 .help = "on: control answers DNS queries for the pair's name with the node that serves."},
+	{"routing.address", CFG_TYPE_IPV4, 0, "127.0.0.1", FIELD(routing.address),
+	 .help = "Address of this host to listen on; also that of ns.ZONE."},
+	{"routing.port", CFG_TYPE_INTEGER, 0, "5300", RANGE(1, 65535), FIELD(routing.port),
+	 .help = "UDP and TCP port; 53 needs a privilege."},
+	{"routing.zone", CFG_TYPE_NAME, 0, "standfast.test", FIELD(routing.zone),
+	 .help = "The zone that is answered for; delegate it to both nodes' controls."},
+	{"routing.name", CFG_TYPE_NAME, 0, "auto", FIELD(routing.name),
+	 .help = "The pair's name in the zone; auto: the cluster's."},
+	{"routing.ttl", CFG_TYPE_DURATION, 0, "1 s", RANGE(0, 24 * HOUR), FIELD(routing.ttl_ns),
+	 .help = "How long resolvers may keep an answer: whole seconds; \"0 s\": not at all."},
+	{"routing.health_interval", CFG_TYPE_DURATION, 0, "100 ms", RANGE(10 * MS, 60 * SECOND),
+	 FIELD(routing.health_interval_ns),
+	 .help = "How often the node's status is looked at; a takeover shows within one of them."},
+	{"routing.fall", CFG_TYPE_DURATION, 0, "0 s", RANGE(0, HOUR), FIELD(routing.fall_ns),
+	 .help = "A node that does not serve is named for so long before it counts as unhealthy."},
+	{"routing.rise", CFG_TYPE_DURATION, 0, "0 s", RANGE(0, HOUR), FIELD(routing.rise_ns),
+	 .help = "A node serves for so long before it counts as healthy."},
+	{"routing.rate", CFG_TYPE_INTEGER, 0, "1000", RANGE(1, 10000000), .unit = "queries a second",
+	 FIELD(routing.rate), .help = "Taken from each network of 256 addresses."},
+	{"routing.rate_all", CFG_TYPE_INTEGER, 0, "20000", RANGE(1, 10000000),
+	 .unit = "queries a second", FIELD(routing.rate_all), .help = "Taken from all together."},
+	{"routing.names", CFG_TYPE_ROUTES, 0, "[ ]", FIELD(routing.names),
+	 .help = "More names of the zone, each a string: \"NAME failover|alternate|weighted "
+		 "node|queue|stream|api ADDRESS:PORT[*WEIGHT] …\", 1 to 8 endpoints (failover: 2 at "
+		 "most). Nobody watches these endpoints: standfast route switches them."},
+
 	{"limits.max_payload", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(8, 1334), .unit = "bytes",
 	 FIELD(limits.max_payload_bytes), .help = "Largest payload of an update request."},
 	{"limits.max_answer", CFG_TYPE_INTEGER, CFG_SAME, "256", RANGE(16, 1326), .unit = "bytes",
@@ -319,4 +347,10 @@ bool cfg_path_is_prefix(const char *prefix)
 bool cfg_row_is_of_lcore(const struct cfg_row *row)
 {
 	return strncmp(row->path, CFG_LCORES "[].", strlen(CFG_LCORES "[].")) == 0;
+}
+
+bool cfg_row_is_list(const struct cfg_row *row)
+{
+	return row->type == CFG_TYPE_TEXTS || row->type == CFG_TYPE_ENDPOINTS ||
+	       row->type == CFG_TYPE_ROUTES;
 }

@@ -24,6 +24,7 @@ enum cfg_type {
 	CFG_TYPE_DEVICE,    /* as enum cfg_device says; the field is a struct cfg_port */
 	CFG_TYPE_TEXTS,	    /* array of EAL arguments */
 	CFG_TYPE_ENDPOINTS, /* array of the arbiter's "http://HOST:PORT" */
+	CFG_TYPE_ROUTES,    /* array of names of the zone, as config/routes.h says */
 	CFG_TYPE_CPUS,	    /* "3", "0-1", "any" */
 	CFG_TYPE_AGENTS,    /* array of agent names; the field is a struct cfg_lcore */
 };
@@ -64,6 +65,9 @@ bool cfg_path_is_prefix(const char *prefix);
 
 /* Is the row's field in cfg_lcore? */
 bool cfg_row_is_of_lcore(const struct cfg_row *row);
+
+/* Is it an array of strings of the node? */
+bool cfg_row_is_list(const struct cfg_row *row);
 
 /* The nearest known name for an unknown path, for a hint: its last part when it is in the same
  * group, else the whole path. False when nothing is near. */

@@ -149,12 +149,14 @@ static bool add_text(
 {
 	if (lcore)
 		return cfg_agents_add(loader->settings, lcore, text, why, CFG_WHY_BYTES);
-	return row->type == CFG_TYPE_ENDPOINTS
-		       ? cfg_value_add_endpoint(row, text, loader->settings, why)
-		       : cfg_value_add_eal_arg(row, text, loader->settings, why);
+	if (row->type == CFG_TYPE_ENDPOINTS)
+		return cfg_value_add_endpoint(row, text, loader->settings, why);
+	if (row->type == CFG_TYPE_ROUTES)
+		return cfg_value_add_route(row, text, loader->settings, why);
+	return cfg_value_add_eal_arg(row, text, loader->settings, why);
 }
 
-/* Arrays of strings: EAL arguments, endpoints, or the agents of an lcore. */
+/* Arrays of strings: EAL arguments, endpoints, names, or the agents of an lcore. */
 static bool take_texts(
 	struct loader *loader,
 	const struct cfg_row *row,
@@ -196,8 +198,7 @@ take(struct loader *loader,
 {
 	uint32_t index = cfg_row_index(row);
 	void *base = lcore ? (void *)lcore : (void *)loader->settings;
-	bool texts = row->type == CFG_TYPE_TEXTS || row->type == CFG_TYPE_ENDPOINTS ||
-		     row->type == CFG_TYPE_AGENTS;
+	bool texts = cfg_row_is_list(row) || row->type == CFG_TYPE_AGENTS;
 	bool good = texts ? take_texts(loader, row, setting, shown, lcore)
 			  : take_scalar(loader, row, setting, shown, base);
 
@@ -433,8 +434,7 @@ void cfg_defaults(struct cfg_settings *settings)
 	memset(settings, 0, sizeof(*settings));
 	for (uint32_t i = 0; i < cfg_row_count; i++) {
 		const struct cfg_row *row = &cfg_rows[i];
-		if (row->type == CFG_TYPE_TEXTS || row->type == CFG_TYPE_ENDPOINTS ||
-		    cfg_row_is_of_lcore(row))
+		if (cfg_row_is_list(row) || cfg_row_is_of_lcore(row))
 			continue;
 		CHECK(cfg_value_from_text(row, row->preset, settings, why)); /* our own table */
 	}

@@ -22,7 +22,8 @@
 #define CFG_MAX_INGRESS 8  /* RX queues of the client port */
 #define CFG_MAX_EAL_ARGS 16
 #define CFG_MAX_ENDPOINTS 8 /* of an arbiter */
-#define CFG_MAX_ROWS 96	    /* settings of the schema table */
+#define CFG_MAX_ROUTES 32   /* names besides the pair's */
+#define CFG_MAX_ROWS 112    /* settings of the schema table */
 #define CFG_MAX_FILES 16    /* the configuration file and what it includes */
 
 enum cfg_role { CFG_ROLE_PRIMARY, CFG_ROLE_STANDBY };
@@ -157,6 +158,18 @@ struct cfg_settings {
 		uint32_t max_changes_per_hour; /* 0: any number */
 		uint64_t takeover_delay_ns;
 	} roles;
+	struct {
+		enum cfg_tristate enabled; /* ON or OFF */
+		uint32_t address;	   /* IPv4 to listen on, host order */
+		uint16_t port;
+		char zone[CFG_NAME_BYTES * 2];
+		char name[CFG_NAME_BYTES]; /* of the pair, in the zone; "": the cluster's */
+		uint64_t ttl_ns;	   /* whole seconds */
+		uint64_t health_interval_ns, fall_ns, rise_ns;
+		uint64_t rate, rate_all; /* queries a second */
+		uint32_t name_count;
+		char names[CFG_MAX_ROUTES][CFG_TEXT_BYTES]; /* as config/routes.h reads them */
+	} routing;
 	struct {
 		uint16_t max_payload_bytes;
 		uint16_t max_answer_bytes;

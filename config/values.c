@@ -5,6 +5,7 @@
 #include "config/devices.h"
 #include "config/errors.h"
 #include "config/lcores.h"
+#include "config/routes.h"
 #include "config/units.h"
 
 #include <errno.h>
@@ -118,6 +119,7 @@ void cfg_value_wanted(const struct cfg_row *row, char wanted[CFG_WHY_BYTES])
 		return;
 	case CFG_TYPE_TEXTS:
 	case CFG_TYPE_ENDPOINTS:
+	case CFG_TYPE_ROUTES:
 	case CFG_TYPE_AGENTS:
 		snprintf(wanted, CFG_WHY_BYTES, "an array of strings");
 		return;
@@ -327,6 +329,29 @@ bool cfg_value_add_endpoint(
 	return true;
 }
 
+bool cfg_value_add_route(
+	const struct cfg_row *row,
+	const char *text,
+	struct cfg_settings *settings,
+	char why[CFG_WHY_BYTES]
+)
+{
+	char quoted[CFG_QUOTED_BYTES];
+	struct cfg_route route;
+	const char *wrong = cfg_parse_route(text, &route);
+
+	if (settings->routing.name_count == CFG_MAX_ROUTES) {
+		snprintf(why, CFG_WHY_BYTES, "more than %d names", CFG_MAX_ROUTES);
+		return false;
+	}
+	if (wrong) {
+		snprintf(why, CFG_WHY_BYTES, "%s %s", cfg_quote(text, quoted), wrong);
+		return false;
+	}
+	strcpy(settings->routing.names[settings->routing.name_count++], text);
+	return true;
+}
+
 /* ---------------------------------------------------------------- and back */
 
 static void print_quoted(const char *text, FILE *to)
@@ -398,6 +423,9 @@ void cfg_value_print(const struct cfg_row *row, const void *base, FILE *to)
 		return;
 	case CFG_TYPE_ENDPOINTS:
 		print_texts(settings->arbiter.endpoints, settings->arbiter.endpoint_count, to);
+		return;
+	case CFG_TYPE_ROUTES:
+		print_texts(settings->routing.names, settings->routing.name_count, to);
 		return;
 	case CFG_TYPE_AGENTS:
 		cfg_agents_print(base, to);

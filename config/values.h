@@ -39,6 +39,14 @@ bool cfg_value_add_endpoint(
 	char why[CFG_WHY_BYTES]
 );
 
+/* Adds one name of the zone. */
+bool cfg_value_add_route(
+	const struct cfg_row *row,
+	const char *text,
+	struct cfg_settings *settings,
+	char why[CFG_WHY_BYTES]
+);
+
 /* What a row wants, for messages: "a string with a unit, such as \"100 ms\"". */
 void cfg_value_wanted(const struct cfg_row *row, char wanted[CFG_WHY_BYTES]);
 /* "1280 to 9000 bytes"; "" for rows without a range. */

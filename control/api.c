@@ -248,6 +248,23 @@ static void hold(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns
 		answer_error(client, now_ns, SF_EXIT_FAILED, strerror(-result));
 }
 
+/* --- Names --- */
+
+static void
+route(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns, const char *words)
+{
+	char error[512];
+	int code;
+	json_t *tree = ctl_names_take(api->names, words, &code, error, sizeof(error));
+	if (tree) {
+		json_object_set_new(tree, "ok", json_true());
+		answer(client, now_ns, tree);
+		return;
+	}
+	api->bad_requests += code == SF_EXIT_USAGE;
+	answer_error(client, now_ns, code, error);
+}
+
 /* --- The words of a request --- */
 
 static void take_line(struct ctl_api *api, struct ctl_client *client, uint64_t now_ns)
@@ -261,6 +278,8 @@ static void take_line(struct ctl_api *api, struct ctl_client *client, uint64_t n
 		hold(api, client, now_ns, strcmp(line + 12, "on") == 0);
 	} else if (strncmp(line, "operate ", 8) == 0) {
 		operate(api, client, now_ns, line + 8);
+	} else if (strncmp(line, "route ", 6) == 0) {
+		route(api, client, now_ns, line + 6);
 	} else if (strcmp(line, "events") == 0) {
 		json_t *tree = ctl_events_json(api->events);
 		json_object_set_new(tree, "ok", json_true());

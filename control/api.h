@@ -10,6 +10,7 @@
 
 #include "control/attach.h"
 #include "control/events.h"
+#include "control/names.h"
 #include "control/requests.h"
 #include "control/servant.h"
 
@@ -42,6 +43,7 @@ struct ctl_api {
 	struct ctl_requests *requests;
 	struct ctl_events *events;
 	struct ctl_servant *servant;
+	struct ctl_names *names;
 	struct ctl_client clients[CTL_API_CONNECTIONS];
 	uint64_t refused_connections;
 	uint64_t bad_requests;

@@ -22,7 +22,7 @@
 struct cli {
 	const char *verb;
 	const char *operand;	 /* second word, or NULL */
-	const char *more[2];	 /* those after it */
+	const char *more[3];	 /* those after it */
 	const char *config;	 /* -c, or NULL */
 	const char *config_path; /* the file in use, NULL when none was found */
 	const char *at;
@@ -69,6 +69,7 @@ int cli_promote(struct cli *cli);
 int cli_init(struct cli *cli);
 int cli_maintenance(struct cli *cli);
 int cli_recover(struct cli *cli);
+int cli_route(struct cli *cli);
 int cli_config(struct cli *cli);
 int cli_doctor(struct cli *cli);
 

@@ -40,6 +40,7 @@ struct control {
 	struct ctl_api api;
 	struct ctl_replay replay;
 	struct ctl_servant servant;
+	struct ctl_names names;
 	uint64_t refill_seen; /* number of the newest refill that was begun */
 	struct ctl_checkpoint checkpoint;
 	enum ctl_replay_state replay_seen;
@@ -231,11 +232,15 @@ static int start(struct control *c)
 	c->api.requests = &c->requests;
 	c->api.events = &c->events;
 	c->api.servant = &c->servant;
+	c->api.names = &c->names;
 	int result = ctl_api_open(&c->api, &c->settings, error, sizeof(error));
 	if (result < 0) {
 		sf_log(SF_ERROR, "%s", error);
 		return result == -ENAMETOOLONG ? SF_EXIT_CONFIG : SF_EXIT_FAILED;
 	}
+	/* Last of what may fail; a pair that cannot be found by its name still is a pair. */
+	if (ctl_names_open(&c->names, &c->settings, error, sizeof(error)) < 0)
+		sf_log(SF_ERROR, "no name server: %s", error);
 	ctl_attach_init(&c->attach, &c->settings);
 	return SF_EXIT_OK;
 }
@@ -308,6 +313,7 @@ int main(int argc, char **argv)
 	ctl_replay_stop(&control.replay);
 	ctl_servant_stop(&control.servant);
 	ctl_api_close(&control.api);
+	ctl_names_close(&control.names);
 	ctl_attach_close(&control.attach);
 	close(control.lock_fd);
 	return SF_EXIT_OK;

@@ -102,6 +102,14 @@ static const struct {
 	 OPT_JSON | OPT_FORCE,
 	 0,
 	 cli_recover},
+	{"route",
+	 "route pick NAME | status [NAME] | switch|offline|online NAME ENDPOINT | weight NAME "
+	 "ENDPOINT N [--json]",
+	 "the name server: which endpoint a name means now; the endpoints' health; switching by "
+	 "hand",
+	 OPT_JSON,
+	 4,
+	 cli_route},
 	{"check", "check -c FILE", "all errors of a configuration file", OPT_JSON, 0, cli_check},
 	{"config",
 	 "config dump [--docs]",
@@ -218,7 +226,7 @@ int main(int argc, char **argv)
 	}
 	cli.verb = argv[optind];
 	cli.operand = operands > 1 ? argv[optind + 1] : NULL;
-	for (int i = 0; i < 2 && operands > 2 + i; i++)
+	for (int i = 0; i < 3 && operands > 2 + i; i++)
 		cli.more[i] = argv[optind + 2 + i];
 	for (size_t i = 0; i < VERBS; i++) {
 		if (strcmp(verbs[i].name, cli.verb) != 0)

@@ -25,7 +25,7 @@ CPUS = len(os.sched_getaffinity(0))
 STATE = os.path.join(ROOT, "build", "tests-full.json")
 FULL_TIMEOUTS = 20          # times the usual ones
 FULL_EXECUTIONS = {"fuzz_log": 1_000_000, "fuzz_snapshot": 1_000_000, "fuzz_record": 1_000_000,
-                   "fuzz_arbiter": 1_000_000}
+                   "fuzz_arbiter": 1_000_000, "fuzz_dns": 1_000_000}
 
 # name: (compiler, options)
 BUILDS = {

@@ -23,6 +23,7 @@ As a command: standfast.py --to HOST:PORT[,HOST:PORT] add 7 5
 import argparse
 import dataclasses
 import json
+import os
 import random
 import select
 import socket
@@ -54,6 +55,7 @@ _CLOSE = struct.Struct("<Q")
 _ANSWER_BLOCKS = {UPDATE_RESPONSE: _RESPONSE, SESSION_OPENED: _OPENED}
 _SILENT_LIMIT = 2
 _LEARNED_LIMIT = 4
+_ASK_PAUSE = 0.1   # an address holds so long, whatever its TTL
 
 
 class SessionError(Exception):
@@ -161,18 +163,100 @@ def unpack_opened(block):
     return dict(zip(names, _OPENED.unpack_from(block)))
 
 
-def parse_nodes(text):
-    """ "HOST[:PORT],…" as a list of (ip, port), each name with all its addresses."""
-    nodes = []
+def split_nodes(text):
+    """ "HOST[:PORT],…" as a list of (host, port)."""
+    found = []
     for one in text.split(","):
         host, _, port = one.strip().partition(":")
         number = int(port) if port else PORT
         if not host or not 0 < number < 65536:
             raise ValueError(f"not HOST:PORT: {one!r}")
-        for info in socket.getaddrinfo(host, number, socket.AF_INET, socket.SOCK_DGRAM):
-            if info[4] not in nodes:
-                nodes.append(info[4])
-    return nodes
+        found.append((host, number))
+    return found
+
+
+def is_address(host):
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return False
+    return host.count(".") == 3
+
+
+def read_addresses(answer, query):
+    """(addresses, lowest TTL) of a DNS answer to this query; None: it is no answer to it, or the server
+    could not say."""
+    try:
+        number, flags, _, count = struct.unpack_from(">4H", answer)
+        if answer[:2] != query[:2] or not flags & 0x8000 or flags & 0x0200 \
+                or flags & 15 not in (0, 3) or answer[12:len(query)] != query[12:]:
+            return None
+        at, found, ttls = len(query), [], []
+        for _ in range(count):
+            while answer[at] and answer[at] < 0xc0:
+                at += 1 + answer[at]
+            at += 2 if answer[at] else 1
+            kind, group, ttl, length = struct.unpack_from(">HHIH", answer, at)
+            at += 10 + length
+            if at > len(answer):
+                return None
+            if (kind, group, length) == (1, 1, 4):
+                found.append(socket.inet_ntoa(answer[at - 4:at]))
+                ttls.append(ttl)
+        return found, min(ttls, default=0)
+    except (struct.error, IndexError):
+        return None
+
+
+class Resolver:
+    """Asks for the address of a name: of the servers "ADDRESS[:PORT],…", one A query over UDP, or, without
+    any, of the system."""
+
+    patience = 0.2
+
+    def __init__(self, servers=None):
+        servers = servers or os.environ.get("STANDFAST_RESOLVER")
+        self.servers = [(host, int(port or 53)) for host, _, port in
+                        (one.strip().partition(":") for one in servers.split(","))] \
+            if servers else []
+        if not all(is_address(host) for host, _ in self.servers):
+            raise ValueError(f"not ADDRESS:PORT: {servers!r}")
+
+    def ask(self, host):
+        """(addresses, how long they hold in seconds); no address when nobody knows any."""
+        if is_address(host):
+            return [host], float("inf")
+        if not self.servers:
+            try:
+                found = socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_DGRAM)
+            except OSError:
+                return [], 0.0
+            return list(dict.fromkeys(one[4][0] for one in found)), 1.0
+        for server in self.servers * 2:
+            answer = self._ask(server, host)
+            if answer and answer[0]:
+                return answer
+        return [], 0.0
+
+    def _ask(self, server, host):
+        labels = [one.encode("ascii") for one in host.rstrip(".").split(".")]
+        if not all(0 < len(one) < 64 for one in labels):
+            return None
+        query = os.urandom(2) + b"\x01\0\0\x01\0\0\0\0\0\0" + b"".join(
+            bytes([len(one)]) + one for one in labels) + b"\0\0\x01\0\x01"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            end = time.monotonic() + self.patience
+            try:
+                asker.connect(server)
+                asker.send(query)
+                while (left := end - time.monotonic()) > 0:
+                    asker.settimeout(left)
+                    answer = asker.recv(4096)
+                    if answer[:2] == query[:2]:
+                        return read_addresses(answer, query)
+            except OSError:
+                pass        # nobody listens there, or nobody answers
+        return None
 
 
 class _Call:
@@ -195,15 +279,19 @@ class _Call:
 class Client:
     """One session at a time with the primary of a pair; see the module's text.
 
-    nodes: "HOST:PORT,…" or a list of (ip, port). Times are in seconds. window: how many requests
+    nodes: "HOST:PORT,…" or a list of (ip, port). A name is asked for again when no known node answers
+    as a primary, not before its TTL is over; resolver: the name servers to ask, "ADDRESS:PORT,…",
+    else those of $STANDFAST_RESOLVER, else the system. Times are in seconds. window: how many requests
     call_many keeps on the way (never more than the session's maxInflight). batch: most requests in
     one datagram. session_idle: after such a pause a new session is opened first, because the node
     may have closed the old one. After the constructor a session is open.
     """
 
     def __init__(self, nodes, *, timeout=5.0, window=64, batch=1000, retry_min=0.02,
-                 retry_max=1.0, session_idle=1800.0, connect=True):
-        self._configured = parse_nodes(nodes) if isinstance(nodes, str) else list(nodes)
+                 retry_max=1.0, session_idle=1800.0, connect=True, resolver=None):
+        self._resolver = Resolver(resolver)
+        self._names, self._ask_at, self._lost = [], 0.0, False
+        self._configured = self._find(nodes) if isinstance(nodes, str) else list(nodes)
         if not self._configured:
             raise ValueError("no node")
         self._learned = []
@@ -327,6 +415,7 @@ class Client:
         """Sends what is due, then waits for datagrams, the next due time or the deadline."""
         now = time.monotonic()
         self._expire(now)
+        self._follow_names(now)
         self._write(now)
         wait = max(0.0, min(deadline, self._next_due(now)) - time.monotonic())
         if select.select([self._socket], [], [], wait)[0]:
@@ -342,6 +431,8 @@ class Client:
                 due.append(max(self._fresh, self._hold))
         due += [call.deadline for call in self._queue]
         due += [call.deadline for call in self._flight.values()]
+        if self._lost and self._names:
+            due.append(self._ask_at)
         return min(due, default=now + 1.0)
 
     def _has_room(self):
@@ -433,7 +524,39 @@ class Client:
         self._silent = 0
         self._heard_at = -1.0
 
+    def _find(self, text):
+        """All addresses of all nodes; what is a name is kept, to be asked for again."""
+        found = []
+        for host, port in split_nodes(text):
+            addresses, holds = self._resolver.ask(host)
+            if not addresses:
+                raise OSError(f"{host}: no address")
+            if not is_address(host):
+                self._names.append((host, port))
+                self._ask_at = time.monotonic() + max(holds, _ASK_PAUSE)
+            found += [(one, port) for one in addresses if (one, port) not in found]
+        return found
+
+    def _follow_names(self, now):
+        """No node answers as a primary: a name server may know who does."""
+        if not self._lost or not self._names or now < self._ask_at:
+            return
+        self._names.append(self._names.pop(0))
+        host, port = self._names[0]
+        addresses, holds = self._resolver.ask(host)
+        self._count("lookups")
+        self._ask_at = now + max(holds, _ASK_PAUSE)
+        if addresses and (addresses[0], port) != self.node:
+            self._learn((addresses[0], port))
+            self._move((addresses[0], port))
+            self._hold = 0.0
+
+    def _learn(self, node):
+        if node not in self._configured and node not in self._learned:
+            self._learned = self._learned[-(_LEARNED_LIMIT - 1):] + [node]
+
     def _rotate(self):
+        self._lost = True
         for _ in self._configured:
             self._rotation = (self._rotation + 1) % len(self._configured)
             if self._configured[self._rotation] != self.node:
@@ -462,8 +585,7 @@ class Client:
         if sender != self.node and not (newer and hint):
             return
         if hint and hint != self.node:
-            if hint not in self._configured and hint not in self._learned:
-                self._learned = self._learned[-(_LEARNED_LIMIT - 1):] + [hint]
+            self._learn(hint)
             self._move(hint)
             # Only the first redirect since a useful answer is followed without a pause.
             self._hold = 0.0 if self._refusals == 0 else now + self._pause(self._refusals + 1)
@@ -525,7 +647,7 @@ class Client:
         elif status == NOT_PRIMARY:
             hint = self._hint(payload)
         if status == OK and answer["client_id"] and answer["max_inflight"]:
-            self._refusals = 0
+            self._refusals, self._lost = 0, False
             self.client_id, self.max_inflight = answer["client_id"], answer["max_inflight"]
             self._used_at = now
             self._hold = self._fresh = 0.0
@@ -571,7 +693,7 @@ class Client:
                 call.awaiting, call.due = False, now
             self._not_primary(sender, newer, hint, now)
             return None
-        self._refusals = 0
+        self._refusals, self._lost = 0, False
         if status in (BUSY, OVERLOADED):
             self._count(STATUS_NAMES[status].lower())
             call.awaiting = False
@@ -618,6 +740,8 @@ def _number(text):
 def _arguments(argv):
     parser = argparse.ArgumentParser(description="One update or read on a Standfast pair.")
     parser.add_argument("--to", required=True, metavar="HOST:PORT[,HOST:PORT]")
+    parser.add_argument("--resolver", metavar="ADDRESS:PORT[,…]",
+                        help="name servers for the hosts of --to, instead of the system's")
     parser.add_argument("--timeout", type=float, default=5.0, metavar="SECONDS")
     parser.add_argument("--json", action="store_true")
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -670,13 +794,13 @@ def main(argv=None):
     options = _arguments(argv)
     try:
         if options.verb == "raw":
-            client = Client(options.to, connect=False)
+            client = Client(options.to, connect=False, resolver=options.resolver)
             client.send_raw(options.datagram)
             got = client.receive_raw(options.timeout)
             client.close()
             print(got[0].hex() if got else "nothing")
             return 0 if got else 1
-        with Client(options.to, timeout=options.timeout) as client:
+        with Client(options.to, timeout=options.timeout, resolver=options.resolver) as client:
             result = _run_verb(client, options)
     except (SessionError, OSError, ValueError, struct.error) as error:
         if options.json:

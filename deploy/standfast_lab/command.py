@@ -31,7 +31,7 @@ def up(lab, options):
     lost_peer = options.lost_peer or "primary-continues"
     lab.up(arbiter=options.arbiter, lost_peer=lost_peer, transport=options.transport,
            ack=options.ack, log=options.log, log_sync=options.log_sync, model=options.model,
-           workers_a=options.workers_a, workers_b=options.workers_b,
+           names_port=options.names_port, workers_a=options.workers_a, workers_b=options.workers_b,
            lcores_a=options.lcores, lcores_b=options.lcores, relay_seed=options.relay_seed,
            replication_mtu=options.mtu)
     print(f"The pair is up in {lab.dir}: a is primary, b is its standby, PAIRED.")
@@ -189,6 +189,8 @@ def _parse(argv):
                      help="off: nothing is kept on disk (UNSAFE)")
     one.add_argument("--log-sync", choices=["group", "interval", "none"], default="group")
     one.add_argument("--model", default="register")
+    one.add_argument("--names-port", type=int, default=0, metavar="PORT",
+                     help="of a's name server on 127.0.0.1 for pair1.lab.test, b's is one higher")
     one.add_argument("--workers-a", type=int, default=1, metavar="N")
     one.add_argument("--workers-b", type=int, default=1, metavar="N")
     one.add_argument("--lcores", choices=["one", "per-agent"], default="one",

@@ -41,7 +41,7 @@ log: {{ enabled = "{log}"; dir = "{dir}/state"; sync = "{log_sync}"; segment_siz
 # Nothing is held down, so that a lab can be killed again and again.
 roles: {{ {lost_peer}bootstrap = "auto"; preferred_primary = 0;
   hold_down = "0 s"; max_role_changes_per_hour = 0; takeover_delay = "{takeover_delay}"; }};
-{arbiter}assets: {{ model = "{model}"; max = {assets_max}; digest_interval = {digest_interval}; }};
+{arbiter}{routing}assets: {{ model = "{model}"; max = {assets_max}; digest_interval = {digest_interval}; }};
 dataplane: {{
   workers = {workers};
   idle = "{idle}";
@@ -67,6 +67,14 @@ def _arbiter(directory, options):
     return f'arbiter: {{ kind = "{options["arbiter"]}"; {where}; timeout = "500 ms"; }};\n'
 
 
+def _routing(name, options):
+    port = options["names_port"]
+    if not port:
+        return ""
+    return (f'routing: {{ enabled = "on"; port = {port + NODES[name]["id"]}; zone = "lab.test"; '
+            f'name = "pair1"; ttl = "{options["names_ttl"]}"; }};\n')
+
+
 def _lost_peer(options):
     alone = options["arbiter"] == "none" or options["log"] == "off"
     return f'lost_peer = "{options["lost_peer"]}"; ' if alone else ""
@@ -86,6 +94,7 @@ def configuration(name, directory, options):
         name=name, dir=directory, peer_address=peer["address"], port=PORT,
         service_address=SERVICE_ADDRESS, workers=options[f"workers_{name}"],
         arbiter=_arbiter(directory, options), lost_peer=_lost_peer(options),
+        routing=_routing(name, options),
         lcores=_lcores(options[f"lcores_{name}"], options[f"workers_{name}"]),
         **{key: options[key] for key in (
             "client_mtu", "replication_mtu", "ack", "log", "log_sync", "log_segment", "log_reserve",
@@ -114,8 +123,11 @@ class Node:
                              self.environment)
 
     def start_control(self):
+        # Its name server must be where the clients are; an etcd outside could not be reached then.
+        among_clients = self.namespace and self.options["names_port"] \
+            and self.options["arbiter"] != "etcd"
         self.control.start([self.programs["control"], "-c", self.config],
-                           environment=self.environment)
+                           network.CLIENT if among_clients else None, self.environment)
 
     def start(self):
         """Starts both and waits until the node writes its status."""

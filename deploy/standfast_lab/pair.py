@@ -48,6 +48,8 @@ OPTIONS = {
     "takeover_delay": "200 ms",
     "assets_max": 65536,
     "idle": "auto",
+    "names_port": 0,        # of a's name server on 127.0.0.1, b's is one higher; 0: none
+    "names_ttl": "1 s",
     "memory": "256 MiB",
     "hugepages": "auto",
 }

@@ -401,6 +401,8 @@ void bench_sweep(struct bench_engine *e, uint64_t now)
 	if (opening ? silent > OPEN_RETRY_NS : e->waiting != 0 && silent > timeout) {
 		uint32_t next = e->target + 1;
 		bench_set_target(e, next < e->transport->node_count ? next : 0, now);
+		if (e->transport->renew != NULL)
+			e->transport->renew(e->transport);
 	}
 	for (uint32_t i = 0; i < e->session_count; i++)
 		sweep_session(e, &e->sessions[i], now);

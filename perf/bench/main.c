@@ -101,9 +101,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "standfast-bench: cannot run on CPU %s\n", options.cpu);
 		return SF_EXIT_USAGE;
 	}
-	int result = options.udp != NULL
-			     ? bench_udp_open(options.udp, &transport, error, sizeof(error))
-			     : bench_memif_open(&options, &transport, error, sizeof(error));
+	int result =
+		options.udp != NULL
+			? bench_udp_open(
+				  options.udp, options.resolver, &transport, error, sizeof(error)
+			  )
+			: bench_memif_open(&options, &transport, error, sizeof(error));
 	if (result != 0) {
 		fprintf(stderr, "standfast-bench: %s\n", *error ? error : strerror(-result));
 		return SF_EXIT_FAILED;

@@ -18,6 +18,7 @@
 enum option_id {
 	TO = 256,
 	ADDRESSES,
+	RESOLVER,
 	OWN_ADDRESS,
 	RATE,
 	OUTSTANDING,
@@ -59,6 +60,7 @@ static const struct option names[] = {
 	{"model", required_argument, NULL, MODEL},
 	{"payload", required_argument, NULL, PAYLOAD},
 	{"reads", required_argument, NULL, READS},
+	{"resolver", required_argument, NULL, RESOLVER},
 	{"seed", required_argument, NULL, SEED},
 	{"timeout", required_argument, NULL, TIMEOUT},
 	{"drain", required_argument, NULL, DRAIN},
@@ -80,6 +82,7 @@ static const char help[] =
 	"kept.\n"
 	"\n"
 	"  --to udp:HOST:PORT,…     kernel UDP; all nodes of the pair, in any order\n"
+	"  --resolver A:PORT,…      udp: name servers for names in --to, instead of the system's\n"
 	"  --to memif:SOCKET,…      DPDK shared-memory ports of nodes on this host\n"
 	"  --addresses A,…          memif: the nodes' client addresses (10.77.0.1,10.77.0.2)\n"
 	"  --own-address A          memif: ours (10.77.0.100)\n"
@@ -183,6 +186,9 @@ static bool take_option(int id, const char *text, struct bench_options *o)
 		return parse_target(text, o);
 	case ADDRESSES:
 		o->addresses = text;
+		return true;
+	case RESOLVER:
+		o->resolver = text;
 		return true;
 	case OWN_ADDRESS:
 		o->own_address = text;

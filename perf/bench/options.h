@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct bench_options {
+	const char *resolver;  /* name servers for the hosts of udp, or NULL */
 	const char *udp;       /* "HOST:PORT,…" of --to udp: */
 	const char *memif;     /* "SOCKET,…" of --to memif: */
 	const char *addresses; /* memif: the nodes' client addresses, in the order of the sockets */

@@ -37,6 +37,9 @@ struct bench_transport {
 	uint32_t (*receive)(struct bench_transport *t, struct bench_datagram *d);
 	/* The node with this client address, or node_count when it is none of them. */
 	uint32_t (*find_node)(const struct bench_transport *t, uint32_t address, uint16_t port);
+	/* While nobody answers: asks for the nodes' names again, without waiting, and appends what
+	 * is new; node_count then grows. NULL: the nodes are fixed. */
+	void (*renew)(struct bench_transport *t);
 	void (*close)(struct bench_transport *t);
 };
 
@@ -61,7 +64,12 @@ static inline uint64_t bench_sum_bytes(const void *bytes, size_t count)
 	return bench_sum_add(sum, word);
 }
 
-/* "HOST:PORT,…" on kernel sockets. 0, or a negative errno with a sentence in error. */
+/* "HOST:PORT,…" on kernel sockets; names are asked of the resolver (client/lookup.h). 0, or a
+ * negative errno with a sentence in error. */
 int bench_udp_open(
-	const char *nodes, struct bench_transport **transport, char *error, size_t error_bytes
+	const char *nodes,
+	const char *resolver,
+	struct bench_transport **transport,
+	char *error,
+	size_t error_bytes
 );

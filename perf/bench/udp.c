@@ -2,12 +2,11 @@
  *
  * Kernel UDP: one unconnected, non-blocking socket for all nodes and sessions, so that a node that
  * is down shows as silence and not as an error. */
-#include "client/messages.h"
+#include "client/lookup.h"
 #include "perf/bench/transport.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 struct udp_transport {
 	struct bench_transport base;
 	int socket;
+	struct cli_lookup lookup;
 	struct sockaddr_in nodes[BENCH_MAX_NODES];
 	struct mmsghdr out[BENCH_BURST], in[BENCH_BURST];
 	struct iovec out_parts[BENCH_BURST], in_parts[BENCH_BURST];
@@ -99,49 +99,55 @@ static void udp_close(struct bench_transport *t)
 	struct udp_transport *u = (struct udp_transport *)t;
 	if (u->socket >= 0)
 		close(u->socket);
+	cli_lookup_close(&u->lookup);
 	free(u);
 }
 
-static int resolve(char *node, struct sockaddr_in *address, char *error, size_t error_bytes)
+static void add_node(struct udp_transport *u, const struct cli_address *address)
 {
-	const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_DGRAM};
-	struct addrinfo *found = NULL;
-	char *colon = strrchr(node, ':');
-	char port[8] = "";
-
-	if (colon != NULL) {
-		snprintf(port, sizeof(port), "%s", colon + 1);
-		*colon = '\0';
-	} else {
-		snprintf(port, sizeof(port), "%u", CLI_DEFAULT_PORT);
-	}
-	int result = getaddrinfo(node, port, &hints, &found);
-	if (result != 0) {
-		snprintf(error, error_bytes, "%s port %s: %s", node, port, gai_strerror(result));
-		return -EINVAL;
-	}
-	memcpy(address, found->ai_addr, sizeof(*address));
-	freeaddrinfo(found);
-	return 0;
+	struct sockaddr_in *in = &u->nodes[u->base.node_count++];
+	*in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(address->port)};
+	memcpy(&in->sin_addr, address->ip, sizeof(address->ip));
 }
 
-static int resolve_all(struct udp_transport *u, const char *nodes, char *error, size_t error_bytes)
+static void udp_renew(struct bench_transport *t)
 {
-	int result = 0;
-	char *list = strdup(nodes), *rest = list, *node;
+	struct udp_transport *u = (struct udp_transport *)t;
+	struct cli_address found;
+	uint32_t address;
+	if (!cli_lookup_step(&u->lookup, cli_now_ns(), &found))
+		return;
+	memcpy(&address, found.ip, sizeof(address));
+	if (t->node_count < BENCH_MAX_NODES &&
+	    udp_find_node(t, ntohl(address), found.port) == t->node_count)
+		add_node(u, &found);
+}
 
-	if (list == NULL)
-		return -ENOMEM;
-	while (result == 0 && (node = strsep(&rest, ",")) != NULL) {
-		if (u->base.node_count == BENCH_MAX_NODES) {
-			snprintf(error, error_bytes, "more than %d nodes", BENCH_MAX_NODES);
-			result = -EINVAL;
-			break;
-		}
-		result = resolve(node, &u->nodes[u->base.node_count++], error, error_bytes);
+static int resolve_all(
+	struct udp_transport *u,
+	const char *nodes,
+	const char *resolver,
+	char *error,
+	size_t error_bytes
+)
+{
+	struct cli_address found[BENCH_MAX_NODES];
+	uint32_t count;
+	int result = cli_lookup_open(&u->lookup, nodes, resolver, found, BENCH_MAX_NODES, &count);
+	if (result != 0) {
+		snprintf(
+			error,
+			error_bytes,
+			"udp:%s: %s",
+			nodes,
+			result == -EINVAL ? "not HOST:PORT,…, or --resolver is not ADDRESS:PORT,…"
+					  : strerror(-result)
+		);
+		return result;
 	}
-	free(list);
-	return result;
+	for (uint32_t i = 0; i < count; i++)
+		add_node(u, &found[i]);
+	return 0;
 }
 
 static int open_socket(struct udp_transport *u, char *error, size_t error_bytes)
@@ -161,17 +167,23 @@ static int open_socket(struct udp_transport *u, char *error, size_t error_bytes)
 }
 
 int bench_udp_open(
-	const char *nodes, struct bench_transport **transport, char *error, size_t error_bytes
+	const char *nodes,
+	const char *resolver,
+	struct bench_transport **transport,
+	char *error,
+	size_t error_bytes
 )
 {
 	struct udp_transport *u = calloc(1, sizeof(*u));
 	if (u == NULL)
 		return -ENOMEM;
 	u->socket = -1;
+	u->lookup.fd = -1;
 	u->base.prepare = udp_prepare;
 	u->base.send = udp_send;
 	u->base.receive = udp_receive;
 	u->base.find_node = udp_find_node;
+	u->base.renew = udp_renew;
 	u->base.close = udp_close;
 	for (uint32_t i = 0; i < BENCH_BURST; i++) {
 		u->datagrams[i].bytes = u->out_bytes[i];
@@ -185,7 +197,7 @@ int bench_udp_open(
 		u->in[i].msg_hdr.msg_iovlen = 1;
 		u->in[i].msg_hdr.msg_name = &u->from[i];
 	}
-	int result = resolve_all(u, nodes, error, error_bytes);
+	int result = resolve_all(u, nodes, resolver, error, error_bytes);
 	if (result == 0)
 		result = open_socket(u, error, error_bytes);
 	if (result != 0) {

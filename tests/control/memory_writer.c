@@ -9,6 +9,10 @@
  *   sequence N         sequence, committed and applied
  *   mark N SUM         a digest mark of sequencer and worker at N; the digest is twice SUM
  *   record STAGE NS    one latency
+ *   role ROLE          enum rep_role, which a node without a pair record has
+ *   peer HEARD MODE    what was heard of it
+ *   pair EPOCH PRIMARY the pair record, by which roles are from then on
+ *   freeze | thaw      stops and resumes writing the status
  *   foreign            sends answers and events of other incarnations and generations
  *   mute | talk        stops and resumes answering commands and granting rings
  *   quit
@@ -31,7 +35,7 @@ struct writer {
 	struct dp_shm *shm;
 	struct rte_ring *commands, *events;
 	uint64_t generation;
-	bool mute;
+	bool mute, frozen;
 };
 static struct writer writer;
 
@@ -139,6 +143,17 @@ static bool obey(const char *line)
 		mark(a, b);
 	} else if (sscanf(line, "record %" SCNu64 " %" SCNu64, &a, &b) == 2) {
 		sf_histogram_record(dp_shm_histogram(writer.shm, (uint32_t)(a % DP_STAGES)), b, 1);
+	} else if (sscanf(line, "role %" SCNu64, &a) == 1) {
+		dp_shm_store(&status->role, a);
+	} else if (sscanf(line, "peer %" SCNu64 " %" SCNu64, &a, &b) == 2) {
+		dp_shm_store(&status->peer_reachable, a);
+		dp_shm_store(&status->peer_mode, b);
+	} else if (sscanf(line, "pair %" SCNu64 " %" SCNu64, &a, &b) == 2) {
+		dp_shm_store(&status->told, 1);
+		dp_shm_store(&status->pair_epoch, a);
+		dp_shm_store(&status->pair_primary, b);
+	} else if (strncmp(line, "freeze", 6) == 0 || strncmp(line, "thaw", 4) == 0) {
+		writer.frozen = line[0] == 'f';
 	} else if (strncmp(line, "foreign", 7) == 0) {
 		send_foreign();
 	} else if (strncmp(line, "mute", 4) == 0) {
@@ -155,7 +170,8 @@ static bool round_of(void)
 {
 	char line[256];
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-	dp_shm_store(&writer.shm->status.heartbeat_ns, read_clock(CLOCK_MONOTONIC));
+	if (!writer.frozen)
+		dp_shm_store(&writer.shm->status.heartbeat_ns, read_clock(CLOCK_MONOTONIC));
 	if (!writer.mute) {
 		grant();
 		answer_commands();

@@ -28,7 +28,8 @@ MAY_USE = {
     "tests": ALL,
 }
 OPEN_TO_ALL = {"client/messages.h"}  # but not to config
-PURE = re.compile(r"^(replication/|recovery/(?!disk|journal_|record_store)|dataplane/model/|dataplane/shard\.)")
+PURE = re.compile(r"^(replication/|recovery/(?!disk|journal_|record_store)|dataplane/model/|dataplane/shard\."
+                  r"|control/routing/(policy|pair|rate)\.)")
 PURE_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h", "string.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)')
 
