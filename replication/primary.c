@@ -262,12 +262,18 @@ static void alone_step(struct rep_core *core, uint64_t now_ns)
 
 void rep_primary_operation(struct rep_core *core, enum rep_operation operation, uint64_t now_ns)
 {
-	(void)now_ns;
 	if (operation == REP_OPERATION_LEAVE)
 		core->leaving = true;
 	bool may = core->mode == REP_MODE_PAIRED || (core->mode == REP_MODE_ASYNC && core->stream);
-	if (may && core->move.phase == REP_PHASE_NONE)
-		core->handing_over = core->draining = true;
+	if (!may || core->move.phase != REP_PHASE_NONE)
+		return;
+	core->handing_over = true;
+	/* An asynchronous pair drains as for an admission, from now on; a drain without a beginning
+	 * would count as one that has taken too long. */
+	if (core->mode == REP_MODE_PAIRED)
+		core->draining = true;
+	else
+		core->drain_ns = now_ns;
 }
 
 void rep_primary_step(struct rep_core *core, bool rx_drained, uint64_t now_ns)
