@@ -163,6 +163,8 @@ void rep_link_receive_hello(struct rep_core *core, const struct rep_frame *frame
 		rep_fixed_hello(core, frame, now_ns);
 	else if (fresh)
 		describe(core, frame, now_ns);
+	else if (header->epoch > core->epoch) /* inv. 15: late, but that epoch is there */
+		rep_roles_higher_epoch(core, frame);
 }
 
 /* R1: a lower epoch is told so. */
