@@ -96,6 +96,7 @@ def suites(full):
         of_meson("fuzz-replay", suite="fuzz", quick=True),
         of_meson("oracle"),
         of_meson("sim", quick=True),
+        of_meson("pipeline"),
         Suite("sim-new", "build",
               command=[f"{ROOT}/tests/sim/run_seeds.py", f"{ROOT}/build/tests/sim/sim", *seeds]),
         of_meson("vdev"),

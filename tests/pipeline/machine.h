@@ -63,24 +63,30 @@ struct pl_record {
 	X(NOTIFY)    /* position = N */                                                           \
 	/* database */                                                                            \
 	X(WRITE)	/* one record, region = the caller's → WRITE_DONE */                    \
-	X(WRITE_DONE)	/* status: OK, FAILED, CONFLICT (another value under this id) */          \
+	X(WRITE_DONE)	/* status: OK, FAILED, CONFLICT (another value under this id), FULL       \
+			 * (nothing was written; try again later: a fence, or no room) */         \
 	X(MEMBER_WRITE) /* front → member → MEMBER_DONE, or, region 0, no answer */           \
-	X(MEMBER_DONE)	/* status, region of the member */                                        \
-	X(CARRY)	/* to a replicator: one record for the other member */                    \
+	X(MEMBER_DONE)	/* status, region of the member, the record */                            \
+	X(CARRY)	/* to a replicator: one record for the other member, whose address is     \
+			 * argument, whose region is region; → CARRIED */                       \
 	X(CARRIED)	/* replicator's write came to the member */                               \
 	X(DRAIN)	/* to a replicator: answer when nothing is left to carry → DRAINED */   \
 	X(DRAINED)	/* status FAILED: the replicator stands; position = records left */       \
 	/* API */                                                                                 \
 	X(CALL)	     /* one record → CALL_DONE */                                               \
-	X(CALL_DONE) /* status OK only when all that follows succeeded */                         \
+	X(CALL_DONE) /* status: OK only when all that follows succeeded, FAILED, FULL (busy:      \
+		      * nothing was taken; call again later) */                                   \
 	/* routing */                                                                             \
-	X(RESOLVE)    /* to a DNS → RESOLVED */                                                 \
+	X(RESOLVE)    /* to a DNS → RESOLVED. Region 0: as the policy says; else that region's  \
+		       * own endpoint, whatever the policy */                                     \
 	X(RESOLVED)   /* argument = address of the endpoint, region, time to live in position */  \
 	X(ROUTE_USED) /* argument = address: a record was accepted there; no answer */            \
 	/* commands of the scenario; each is answered by COMMAND_DONE, in every state */          \
 	X(FAIL)                                                                                   \
 	X(RECOVER)                                                                                \
-	X(CRASH)	 /* a worker loses its memory between any two steps, and begins anew */   \
+	X(CRASH)	 /* a worker loses its memory between any two steps, and begins anew; a   \
+			  * queue or stream loses its content and is made anew; a database, whose \
+			  * state is on disk, refuses */                                          \
 	X(SWITCH)	 /* database, DNS: to region `region`; planned: fence, drain, flip */     \
 	X(SWITCH_FORCED) /* database: raise the epoch, flip, list what is left behind */          \
 	X(OFFLINE)	 /* DNS: region `region` gets nothing */                                  \
@@ -198,20 +204,26 @@ enum pl_defect {
 		PL_DEFECT_COUNT,
 };
 
+struct pl_scenario;
+
 /* What a machine is told at its beginning. Addresses that it does not need are PL_NOBODY. */
 struct pl_params {
 	uint64_t defects; /* bits of enum pl_defect */
 	uint64_t seed;
 	uint64_t probe_min_ns, probe_max_ns; /* back-off of a stopped worker: doubles from to */
-	uint64_t poll_ns;  /* destination: after so long without a record it resolves again */
+	/* Destination: after so long without a record it resolves again. Database with outage 2: so
+	 * long after it came, a write times out. */
+	uint64_t poll_ns;
 	uint64_t ttl_ns;   /* DNS: said in its answers; source: for how long it keeps one */
-	uint32_t capacity; /* queue, stream, replicator: records at most */
+	uint32_t capacity; /* queue, stream, replicator, and front (not carried yet): records */
 	uint32_t ids; /* highest record id of the run: rows of a database, marks of a destination */
 	uint8_t self, region; /* region 0: of no one region */
 	uint8_t input, database,
-		output;	 /* container: queue or stream, database's front, queue/stream */
-	uint8_t next;	 /* API container: the API it calls, instead of output */
-	uint8_t through; /* source, destination: their DNS */
+		output; /* container: queue or stream, database's front, queue/stream */
+	/* API container: the API it calls, instead of output. Source: set when its endpoints are
+	 * APIs, which it calls; otherwise it sends. */
+	uint8_t next;
+	uint8_t through;		 /* source, destination: their DNS */
 	uint8_t members[PL_REGIONS_MAX]; /* database's front: its members, region 1 first */
 	uint8_t replicators[2]; /* front: 1 → 2, 2 → 1 (async pair: the first serves both ways) */
 	uint8_t endpoints[CTL_ROUTE_ENDPOINTS_MAX]; /* DNS: targets, region 1 first */
@@ -219,7 +231,21 @@ struct pl_params {
 	uint8_t policy;	   /* DNS: enum ctl_route_policy */
 	uint8_t consumers; /* destination: 1 polls where its DNS says, 2 polls each region */
 	uint8_t outage;	   /* database: 0 refuse, 1 block (answers when it is back), 2 time out */
+	/* How long it is busy with each message, beyond what everybody is: its speed. The machine
+	 * itself knows nothing of it; who runs the machine keeps the next message back so long. */
+	uint64_t step_ns;
+	const struct pl_scenario *scenario; /* driver: what it does, copied by init */
 };
+
+/* The value of a record in the run with this seed: what the source publishes and the monitors
+ * expect. Never 0. */
+static inline uint64_t pl_value_of(uint64_t seed, uint64_t id)
+{
+	uint64_t x = seed + id * 0x9e3779b97f4a7c15;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+	return (x ^ (x >> 31)) % 100000 + 1;
+}
 
 /* A kind of machine. `step` handles message (TIMER included) and never keeps a pointer to it.
  * `state_of` tells which of `states` (names, `state_count`) it is in, for coverage. */
@@ -239,6 +265,7 @@ extern const struct pl_kind pl_container, pl_stream_container, pl_api_container;
 extern const struct pl_kind pl_async_pair, pl_global_table, pl_majority_triple; /* fronts */
 extern const struct pl_kind pl_member, pl_replicator;
 extern const struct pl_kind pl_source, pl_destination, pl_dns;
+extern const struct pl_kind pl_driver; /* scenario.h */
 
 const char *pl_message_name(uint32_t kind);
 const char *pl_effect_name(uint32_t kind);

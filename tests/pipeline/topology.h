@@ -46,3 +46,11 @@ int pl_topology_read(
 );
 /* Its address, or PL_NOBODY. */
 uint8_t pl_topology_find(const struct pl_topology *topology, const char *name);
+/* All that a name stands for: a machine, a component ("core-container": both regions' instances,
+ * and a database's front), or all of a kind ("queue"). */
+uint64_t pl_topology_match(const struct pl_topology *topology, const char *name);
+
+/* The parameters that a file may set for a component, and a scenario for what it names. */
+extern const char *const pl_parameter_names[]; /* NULL at the end */
+/* False: no such name, or more than it may be. */
+bool pl_parameter_set(struct pl_params *params, const char *name, uint64_t value);
