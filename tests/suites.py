@@ -102,6 +102,7 @@ def suites(full):
         of_meson("vdev"),
         of_meson("e2e"),
         of_meson("lab"),
+        of_meson("pipeline-live"),
         of_meson("perf"),
         Suite("clang", "build-clang", only_build=True),
         of_meson("asan-unit", "build-asan", "unit"),

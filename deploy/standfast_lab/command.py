@@ -30,6 +30,7 @@ def up(lab, options):
         _refuse("--lost-peer is for a pair without an arbiter: --arbiter none")
     lost_peer = options.lost_peer or "primary-continues"
     lab.up(arbiter=options.arbiter, lost_peer=lost_peer, transport=options.transport,
+           network=options.network,
            ack=options.ack, log=options.log, log_sync=options.log_sync, model=options.model,
            names_port=options.names_port, workers_a=options.workers_a, workers_b=options.workers_b,
            lcores_a=options.lcores, lcores_b=options.lcores, relay_seed=options.relay_seed,
@@ -50,9 +51,9 @@ def _how_to(lab):
     where = "" if lab.dir == DEFAULT_DIR else f" --dir {lab.dir}"
     lines = []
     if lab.is_veth:
-        client = f"ip netns exec {network.CLIENT} python3 {ROOT}/client/python/standfast.py"
+        client = f"ip netns exec {lab.client_namespace()} python3 {ROOT}/client/python/standfast.py"
         lines += [
-            f"Clients: namespace {network.CLIENT} ({network.CLIENT_ADDRESS}), service address "
+            f"Clients: namespace {lab.client_namespace()} ({network.CLIENT_ADDRESS}), service address "
             f"{SERVICE_ADDRESS}:{PORT}, nodes 10.77.0.1 and 10.77.0.2:",
             f"  {client} --to {SERVICE_ADDRESS}:{PORT} add 7 5"]
     else:
@@ -180,6 +181,9 @@ def _parse(argv):
     one = verb(up, "start a pair and wait until it is PAIRED")
     one.add_argument("--transport", choices=["memif", "veth"], default="memif",
                      help="shared memory, or network namespaces for ordinary UDP clients (root)")
+    one.add_argument("--network", default="", metavar="NAME",
+                     help="of veth: its namespaces are called standfast-…-NAME, so that several "
+                     "labs can be up")
     one.add_argument("--arbiter", choices=["file", "etcd", "none"], default="file")
     one.add_argument("--lost-peer", choices=["primary-continues", "standby-takes-over",
                                              "split-allowed"],

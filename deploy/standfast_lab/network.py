@@ -6,24 +6,37 @@
                         relay: repl-a -------------- repl     (replication)
 
 The nodes' addresses belong to their DPDK ports; a kernel that had them too would answer in their
-place. One such network can exist at a time, because its namespaces have fixed names.
+place. A network has a name, "" of the one that deploy/lab makes unless told another; it follows the
+names of the namespaces (standfast-client-NAME), so networks with the same addresses stand side by
+side.
 """
 import contextlib
 import ctypes
 import json
 import os
+import re
 import subprocess
 
 from .process import LabError
 
 CLIENT, NET = "standfast-client", "standfast-net"
 NODES = {"a": "standfast-a", "b": "standfast-b"}
-ALL = [CLIENT, NET, *NODES.values()]
+KINDS = [CLIENT, NET, *NODES.values()]
 CLIENT_ADDRESS = "10.77.0.100"
 CLONE_NEWNET = 0x40000000
 NO_IPV6 = """cd /proc/sys/net/ipv6/conf 2>/dev/null || exit 0
 echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6"""
 OWNER_FILE = "/run/standfast-veth-lab"
+NAME = re.compile(r"[a-z0-9-]{0,24}")
+
+
+def called(kind, name=""):
+    """The namespace of a kind in the network of that name."""
+    return f"{kind}-{name}" if name else kind
+
+
+def owner_file(name=""):
+    return called(OWNER_FILE, name)
 
 
 def _run(argv, text=None):
@@ -41,14 +54,16 @@ def enter(namespace):
     return ["nsenter", "--net=/run/netns/" + namespace]
 
 
-def exists():
-    return [name for name in ALL if os.path.exists("/run/netns/" + name)]
+def exists(name=""):
+    """Those of its namespaces that there are."""
+    return [called(kind, name) for kind in KINDS
+            if os.path.exists("/run/netns/" + called(kind, name))]
 
 
-def owner():
+def owner(name=""):
     """The folder of the lab whose network it is, or None."""
     try:
-        with open(OWNER_FILE) as file:
+        with open(owner_file(name)) as file:
             return json.load(file)["dir"]
     except FileNotFoundError:
         return None
@@ -61,37 +76,40 @@ def _cable(namespace_1, name_1, namespace_2, name_2, mtu):
     _ip(namespace_2, f"link set {name_2} up")
 
 
-def up(directory, client_mtu, replication_mtu):
+def up(directory, client_mtu, replication_mtu, name=""):
     if os.geteuid() != 0:
         raise LabError("--transport veth makes network namespaces and needs root", 1)
-    if exists():
-        raise LabError(f"the namespaces {', '.join(exists())} exist already; take that lab down "
-                       f"first: deploy/lab down --dir {owner() or 'DIR'}")
-    with open(OWNER_FILE, "w") as file:
+    if not NAME.fullmatch(name):
+        raise LabError(f"{name}: a network's name has small letters, digits and '-', 24 at most", 2)
+    if exists(name):
+        raise LabError(f"the namespaces {', '.join(exists(name))} exist already; take that lab "
+                       f"down first: deploy/lab down --dir {owner(name) or 'DIR'}")
+    with open(owner_file(name), "w") as file:
         json.dump({"dir": directory}, file)
-    for name in ALL:
-        _run(["ip", "netns", "add", name])
+    client, net = called(CLIENT, name), called(NET, name)
+    for namespace in (called(kind, name) for kind in KINDS):
+        _run(["ip", "netns", "add", namespace])
         # The kernel's own IPv6 chatter would show up in the nodes' counters of foreign frames.
-        _run([*enter(name), "sh", "-c", NO_IPV6])
-        _ip(name, "link set lo up")
-    _ip(NET, "link add sf-lan type bridge mcast_snooping 0 forward_delay 0",
+        _run([*enter(namespace), "sh", "-c", NO_IPV6])
+        _ip(namespace, "link set lo up")
+    _ip(net, "link add sf-lan type bridge mcast_snooping 0 forward_delay 0",
         "link set sf-lan up")
-    _cable(NET, "lan-client", CLIENT, "client", client_mtu)
-    for node, namespace in NODES.items():
-        _cable(NET, "lan-" + node, namespace, "client", client_mtu)
-        _cable(NET, "repl-" + node, namespace, "repl", replication_mtu)
-    _ip(NET, *(f"link set lan-{end} master sf-lan" for end in ("client", "a", "b")))
-    _ip(CLIENT, f"addr add {CLIENT_ADDRESS}/24 dev client")
+    _cable(net, "lan-client", client, "client", client_mtu)
+    for node, kind in NODES.items():
+        _cable(net, "lan-" + node, called(kind, name), "client", client_mtu)
+        _cable(net, "repl-" + node, called(kind, name), "repl", replication_mtu)
+    _ip(net, *(f"link set lan-{end} master sf-lan" for end in ("client", "a", "b")))
+    _ip(client, f"addr add {CLIENT_ADDRESS}/24 dev client")
     # Frames between two veths never meet a card that would finish their checksums.
-    _run([*enter(CLIENT), "ethtool", "-K", "client", "tx", "off"])
+    _run([*enter(client), "ethtool", "-K", "client", "tx", "off"])
 
 
-def down():
+def down(name=""):
     """Removes the namespaces, and with them every device."""
-    for name in exists():
-        _run(["ip", "netns", "del", name])
-    if os.path.exists(OWNER_FILE):
-        os.unlink(OWNER_FILE)
+    for namespace in exists(name):
+        _run(["ip", "netns", "del", namespace])
+    if os.path.exists(owner_file(name)):
+        os.unlink(owner_file(name))
 
 
 @contextlib.contextmanager

@@ -113,7 +113,8 @@ class Node:
         self.dataplane = Process(directory, name + "-dataplane")
         self.control = Process(directory, name + "-control")
         self.client_socket = os.path.join(directory, f"client-{name}.sock")
-        self.namespace = network.NODES[name] if options["transport"] == "veth" else None
+        self.namespace = network.called(network.NODES[name], options["network"]) \
+            if options["transport"] == "veth" else None
         self.environment = {}       # what its processes get besides ours
 
     # --- starting and ending ---

@@ -26,6 +26,7 @@ PROGRAMS = {
 }
 OPTIONS = {
     "transport": "memif",
+    "network": "",              # of veth: the name of its namespaces
     "arbiter": "file",
     "lost_peer": "primary-continues",
     "ack": "received",
@@ -127,7 +128,8 @@ class Lab:
             with open(node.config, "w") as file:
                 file.write(configuration(name, self.dir, self.options))
         if self.is_veth:
-            network.up(self.dir, self.options["client_mtu"], self.options["replication_mtu"])
+            network.up(self.dir, self.options["client_mtu"], self.options["replication_mtu"],
+                       self.options["network"])
 
     def _save(self):
         with open(self.file, "w") as file:
@@ -191,7 +193,7 @@ class Lab:
              self.relay_socket, "--seed", str(self.options["relay_seed"]), "--mtu",
              str(self.options["replication_mtu"]),
              *(["--no-hugepages"] if self.options["hugepages"] == "off" else [])],
-            network.NET if self.is_veth else None)
+            network.called(network.NET, self.options["network"]) if self.is_veth else None)
 
         def serving():
             if not self.relay.pid():
@@ -203,8 +205,8 @@ class Lab:
         """Ends every process of the lab and removes what it made. Nothing there is no error."""
         for process in [*self.a.processes(), *self.b.processes(), self.relay, self.etcd]:
             process.stop()
-        if self.is_veth and network.owner() == self.dir:
-            network.down()
+        if self.is_veth and network.owner(self.options["network"]) == self.dir:
+            network.down(self.options["network"])
         for pattern in FILES:
             for path in glob.glob(os.path.join(glob.escape(self.dir), pattern)):
                 os.unlink(path)
@@ -271,12 +273,16 @@ class Lab:
                 (a["sequence"], a["digest"], b["digest"])
         return wait_for("both nodes at one sequence", seconds, level)
 
+    def client_namespace(self):
+        """Of veth: where clients are."""
+        return network.called(network.CLIENT, self.options["network"])
+
     def bench_command(self, *arguments):
         """The command that loads this pair, from where its clients are."""
         if self.is_veth:
             nodes = "udp:" + ",".join(f"{NODES[name]['address']}:{PORT}" for name in NODES)
         else:
             nodes = f"memif:{self.a.client_socket},{self.b.client_socket}"
-        enter = network.enter(network.CLIENT) if self.is_veth else []
+        enter = network.enter(self.client_namespace()) if self.is_veth else []
         pages = ["--no-hugepages"] if self.options["hugepages"] == "off" else []
         return [*enter, self.programs["bench"], "--to", nodes, *pages, *map(str, arguments)]

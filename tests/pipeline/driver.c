@@ -75,19 +75,23 @@ static void publish(struct driver *d, struct pl_out *out, uint64_t first, uint64
 	next_step(d);
 }
 
-static void choose(struct driver *d, const struct pl_step *step)
+uint64_t pl_driver_choice(const struct pl_step *step, uint64_t seed)
 {
 	/* As the models do: first how many, then which, so that few and many are equally likely. */
-	uint32_t left = step->count, take;
-	uint64_t x = pl_value_of(d->random, 1);
-	take = 1 + (uint32_t)(x % left);
-	d->chosen = 0;
+	uint64_t chosen = 0;
+	uint32_t left = step->count, take = 1 + (uint32_t)(pl_value_of(seed, 1) % left);
 	for (uint32_t i = 0; i < step->count; i++, left--) {
-		if (pl_value_of(d->random, 2 + i) % left >= take)
+		if (pl_value_of(seed, 2 + i) % left >= take)
 			continue;
 		take--;
-		d->chosen |= 1ull << step->targets[i];
+		chosen |= 1ull << step->targets[i];
 	}
+	return chosen;
+}
+
+static void choose(struct driver *d, const struct pl_step *step)
+{
+	d->chosen = pl_driver_choice(step, d->random);
 	next_step(d);
 }
 

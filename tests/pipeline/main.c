@@ -20,6 +20,7 @@
 
 struct command {
 	const char *dir, *trace, *defect;
+	struct pl_live_options on_threads; /* what only --live knows */
 	bool json, live, coverage, own_monitors, strategy_given;
 	struct pl_explore_options explore;
 };
@@ -46,7 +47,16 @@ static const char usage_text[] =
 	"  --states N            exhaustive: gives up behind so many (20000000)\n"
 	"  --early-timers N      exhaustive: on a path (0)\n"
 	"  --json                one object in a line for each exploration\n"
-	"  --live                on threads, with real DNS and real databases\n"
+	"  --live                on threads, with real DNS and real databases; with it:\n"
+	"    --batch N           records in a batch\n"
+	"    --runs N            on the same pairs, each with the next seed\n"
+	"    --out DIR           series.csv, steps.csv and the picture of the last run\n"
+	"    --ack A             of the pairs: none, received or durable, instead of the "
+	"databases'\n"
+	"    --link-delay US     between the regions' nodes, each way, in microseconds\n"
+	"    --speed NAME=US     a component is busy so long with each message\n"
+	"    --threads each      one for each machine, not for each queue and its container\n"
+	"    --patience S        seconds after which a run counts as stuck\n"
 	"  --dir DIR             the folder with architectures/ and scenarios/\n"
 	"\n"
 	"exit: 0 as it should be, 1 an expected counter-example was not found, 2 usage,\n"
@@ -157,8 +167,11 @@ live(const struct command *command,
      const struct pl_scenario *scenario,
      const struct pl_topology *topology)
 {
-	struct pl_live_options options = {
-		.seed = command->explore.seed, .json = command->json, .trace = command->trace};
+	struct pl_live_options options = command->on_threads;
+	options.seed = command->explore.seed;
+	options.defects = command->explore.defects | scenario->defects;
+	options.json = command->json;
+	options.trace = command->trace;
 	return pl_live_run(topology, scenario, &options);
 }
 
@@ -249,6 +262,14 @@ enum choice {
 	OPTION_EARLY,
 	OPTION_JSON,
 	OPTION_LIVE,
+	OPTION_BATCH,
+	OPTION_RUNS,
+	OPTION_OUT,
+	OPTION_ACK,
+	OPTION_LINK_DELAY,
+	OPTION_SPEED,
+	OPTION_THREADS,
+	OPTION_PATIENCE,
 	OPTION_DIR,
 	OPTION_HELP,
 };
@@ -266,10 +287,56 @@ static const struct option options[] = {
 	{"early-timers", required_argument, NULL, OPTION_EARLY},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"live", no_argument, NULL, OPTION_LIVE},
+	{"batch", required_argument, NULL, OPTION_BATCH},
+	{"runs", required_argument, NULL, OPTION_RUNS},
+	{"out", required_argument, NULL, OPTION_OUT},
+	{"ack", required_argument, NULL, OPTION_ACK},
+	{"link-delay", required_argument, NULL, OPTION_LINK_DELAY},
+	{"speed", required_argument, NULL, OPTION_SPEED},
+	{"threads", required_argument, NULL, OPTION_THREADS},
+	{"patience", required_argument, NULL, OPTION_PATIENCE},
 	{"dir", required_argument, NULL, OPTION_DIR},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{0},
 };
+
+/* Options of the live mode. */
+static bool take_live(struct pl_live_options *live, int option, const char *text)
+{
+	uint64_t number = 0;
+	bool good = take_number(text, &number);
+	switch (option) {
+	case OPTION_BATCH:
+		live->batch = (uint32_t)number;
+		return good && number > 0 && number <= PL_IDS_MAX;
+	case OPTION_RUNS:
+		live->runs = (uint32_t)number;
+		return good && number > 0 && number <= 100000;
+	case OPTION_OUT:
+		live->folder = text;
+		return true;
+	case OPTION_ACK:
+		live->ack = text;
+		return strcmp(text, "none") == 0 || strcmp(text, "received") == 0 ||
+		       strcmp(text, "durable") == 0;
+	case OPTION_LINK_DELAY:
+		live->link_delay_us = (uint32_t)number;
+		return good && number <= 1000000;
+	case OPTION_SPEED:
+		if (live->speed_count == PL_LIVE_SPEEDS_MAX)
+			return false;
+		live->speeds[live->speed_count++] = text;
+		return true;
+	case OPTION_THREADS:
+		live->thread_each = strcmp(text, "each") == 0;
+		return live->thread_each || strcmp(text, "stage") == 0;
+	case OPTION_PATIENCE:
+		live->patience_ns = number * 1000000000u;
+		return good && number > 0 && number <= 86400;
+	default:
+		return false;
+	}
+}
 
 static bool take(struct command *command, int option, const char *text)
 {
@@ -314,7 +381,7 @@ static bool take(struct command *command, int option, const char *text)
 		command->dir = text;
 		return true;
 	default:
-		return false;
+		return take_live(&command->on_threads, option, text);
 	}
 }
 

@@ -74,6 +74,9 @@ int pl_scenario_read(
 );
 const char *pl_broken_name(uint32_t broken); /* "order" … "liveness", "nothing" */
 
+/* The targets of a `choose` that the driver with this seed takes: bits by address. */
+uint64_t pl_driver_choice(const struct pl_step *step, uint64_t seed);
+
 /* ---- the driver's state, as the explorer and the live mode look at it ---- */
 
 bool pl_driver_done(const void *state);
