@@ -15,11 +15,15 @@ static double rto_ms(const struct pl_live_judgement *j)
 	return j->back_ns > j->fault_ns && j->fault_ns > 0 ? ms(j->back_ns - j->fault_ns) : 0;
 }
 
-/* Between the answers of the first and of the last row that were left behind. */
-static double rpo_ms(const struct pl_live_stage *stage)
+/* How far back what is gone reaches: from the oldest answer that was left behind to the fault, or
+ * to the youngest one, as a region that is cut off goes on answering until it is dead. */
+static double rpo_ms(const struct pl_live_stage *stage, const struct pl_live_judgement *j)
 {
 	const struct pl_databases *d = &stage->databases;
-	return ms(d->last_lost_ns - d->first_lost_ns);
+	if (d->lost_records == 0)
+		return 0;
+	uint64_t end_ns = j->fault_ns > d->last_lost_ns ? j->fault_ns : d->last_lost_ns;
+	return ms(end_ns - d->first_lost_ns);
 }
 
 static double rate(const struct pl_live_judgement *j)
@@ -78,7 +82,7 @@ static void print_text(
 			"    RTO %.1f ms; RPO %llu rows, %.1f ms; %llu pairs switched in %.1f ms\n",
 			rto_ms(j),
 			(unsigned long long)d->lost_records,
-			rpo_ms(stage),
+			rpo_ms(stage, j),
 			(unsigned long long)d->switches,
 			d->switches ? ms(d->switch_ns) / (double)d->switches : 0);
 	if (stage->plan.left_out[0])
@@ -134,7 +138,7 @@ static void print_json(
 		scenario->failover ? "true" : "false",
 		rto_ms(j),
 		(unsigned long long)d->lost_records,
-		rpo_ms(stage),
+		rpo_ms(stage, j),
 		(unsigned long long)d->switches,
 		d->switches ? ms(d->switch_ns) / (double)d->switches : 0,
 		pl_broken_name(j->broken));
@@ -166,7 +170,7 @@ void pl_live_print(
 			rate(judgement),
 			rto_ms(judgement),
 			(unsigned long long)stage->databases.lost_records,
-			rpo_ms(stage));
+			rpo_ms(stage, judgement));
 }
 
 /* ---- several ---- */
@@ -198,7 +202,7 @@ void pl_live_figures_add(
 	figures->good += judgement->good;
 	figures->rto_ms[i] = rto_ms(judgement);
 	figures->rpo_rows[i] = (double)stage->databases.lost_records;
-	figures->rpo_ms[i] = rpo_ms(stage);
+	figures->rpo_ms[i] = rpo_ms(stage, judgement);
 	figures->rate[i] = rate(judgement);
 	figures->records += judgement->arrived;
 	figures->rewritten += judgement->rewritten;

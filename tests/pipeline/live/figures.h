@@ -2,8 +2,9 @@
  *
  * What is printed of live runs: each as text or as one JSON object in a line, and of several their
  * distribution. RPO: rows that a database had answered and that were not on the new side after a
- * forced switch, and the time from the answer of the first of them to that of the last. RTO: from
- * the fault, or the begin of the switch, to the first record that arrives after it.
+ * forced switch, and the time from the answer of the oldest of them to the fault, or to the
+ * youngest when the region went on answering after it. RTO: from the fault, or the begin of the
+ * switch, to the first record that arrives after it.
  */
 #pragma once
 
