@@ -130,6 +130,7 @@ class Names(ByName):
         self.assertEqual(healthy, {primary.name: False, standby.name: True})
         self.assertEqual(standby.ask("route", "pick", "pair1")["label"], standby.name)
         # Only the dataplane is lost: its control leaves the word to the other one.
+        self.pair.wait_paired(90)       # whoever handed over may take over again only then
         primary, standby = standby, primary
         primary.dataplane.kill()
         self.wait_names(primary.name, "SERVFAIL")
