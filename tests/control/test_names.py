@@ -478,6 +478,10 @@ class Control(unittest.TestCase):
         self.assertEqual(result.returncode, code, result)
         return json.loads(result.stdout)
 
+    def events_of(self, kind):
+        result = self.run_verb("events", "--json")
+        return [one["text"] for one in json.loads(result.stdout)["events"] if one["event"] == kind]
+
     def wait_answer(self, expected):
         """An address, or a status."""
         def fits():
@@ -618,8 +622,16 @@ class Control(unittest.TestCase):
         self.control.wait()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", self.port))
-            self.begin(writer=False)        # and control serves all the same
-            self.assertIn("log", self.route("status", code=FAILED)["error"])
+            self.begin()        # and control serves all the same
+            self.tell("role 0", f"mode {PAIRED} 0", "pair 3 0")
+            error = self.route("status", code=FAILED)["error"]
+            self.assertIn("tried again", error)
+            self.assertIn("in use", error)
+            # A second try is no second event.
+            time.sleep(1)
+            self.assertEqual([("no name server" in text) for text in self.events_of("names")], [True])
+        self.wait_answer("10.77.0.1")
+        self.assertEqual([("at last" in text) for text in self.events_of("names")], [False, True])
 
     def test_settings_when_wrong_are_refused(self):
         for routing, complaint in (
@@ -634,7 +646,7 @@ class Control(unittest.TestCase):
                 ('names = [ "x weighted api 1.2.3.4:5*y" ];', "weight"),
                 ('names = [ "x failover api 1.2.3.4:5 1.2.3.4:6 1.2.3.4:7" ];', "two endpoints"),
                 ('names = [ "Demo failover api 1.2.3.4:5" ];', "already"),
-                ('names = [ "NS failover api 1.2.3.4:5" ];', "already"),
+                ('names = [ "NS failover api 1.2.3.4:5" ];', "already"), ('name = "Ns";', "server's own"),
                 ('names = [ "x failover api 1.2.3.4:5", "X failover api 1.2.3.4:5" ];', "already")):
             with open(os.path.join(TOP, "config", "examples", "demo-memif-a.conf")) as source, \
                     open(self.conf, "w") as target:
