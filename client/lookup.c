@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "client/lookup.h"
 
+#include "config/bytes.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -16,6 +18,7 @@
 #define CLASS_IN 1
 #define SYSTEM_PAUSE_NS 1000000000ull /* the system's resolver tells no TTL, and waits */
 #define MAX_TTL_S 86400u
+#define MAX_READS 64 /* datagrams in one go */
 #define S_NS 1000000000ull
 
 static uint16_t load16(const uint8_t *at)
@@ -191,7 +194,8 @@ static int take_answer(struct cli_lookup *lookup, uint64_t now_ns, uint8_t (*ips
 {
 	uint8_t answer[CLI_LOOKUP_BYTES];
 	uint32_t ttl_s;
-	for (;;) {
+	/* Bounded: whoever sends guesses faster than we read them must not hold us up. */
+	for (uint32_t i = 0; i < MAX_READS; i++) {
 		ssize_t got = recv(lookup->fd, answer, sizeof(answer), MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return now_ns - lookup->sent_ns < CLI_LOOKUP_PATIENCE_NS ? -EINPROGRESS
@@ -204,16 +208,15 @@ static int take_answer(struct cli_lookup *lookup, uint64_t now_ns, uint8_t (*ips
 		if (count == -EBADMSG)
 			continue; /* somebody guesses */
 		if (count > 0) {
-			uint64_t kept_ns = ttl_s * S_NS;
+			uint64_t kept_ns = sf_min64(ttl_s * S_NS, CLI_LOOKUP_HOLD_MAX_NS);
 			end_query(lookup);
 			lookup->failed_count = 0;
 			lookup->resolver = (lookup->resolver + 1) % lookup->resolver_count;
-			lookup->next_ns =
-				lookup->sent_ns +
-				(kept_ns > CLI_LOOKUP_PAUSE_NS ? kept_ns : CLI_LOOKUP_PAUSE_NS);
+			lookup->next_ns = lookup->sent_ns + sf_max64(kept_ns, CLI_LOOKUP_PAUSE_NS);
 		}
 		return count;
 	}
+	return now_ns - lookup->sent_ns < CLI_LOOKUP_PATIENCE_NS ? -EINPROGRESS : -ETIMEDOUT;
 }
 
 static uint32_t

@@ -20,6 +20,9 @@
 #define CLI_MAX_RESOLVERS 4
 #define CLI_LOOKUP_PATIENCE_NS 200000000ull /* for one server */
 #define CLI_LOOKUP_PAUSE_NS 100000000ull    /* an answer is kept so long, whatever its TTL */
+/* And not longer: who asks again has found the answer to be of no use, and a zone with a TTL of a
+ * day would leave it alone for a day. */
+#define CLI_LOOKUP_HOLD_MAX_NS 5000000000ull
 
 /* ---- pure ---- */
 

@@ -56,6 +56,7 @@ _ANSWER_BLOCKS = {UPDATE_RESPONSE: _RESPONSE, SESSION_OPENED: _OPENED}
 _SILENT_LIMIT = 2
 _LEARNED_LIMIT = 4
 _ASK_PAUSE = 0.1   # an address holds so long, whatever its TTL
+_ASK_HOLD = 5.0    # and not longer: who asks again has found it to be of no use
 
 
 class SessionError(Exception):
@@ -535,7 +536,7 @@ class Client:
             addresses, holds = self._resolver.ask(host)
             if not is_address(host):
                 self._names.append((host, port))
-                self._ask_at = time.monotonic() + max(holds, _ASK_PAUSE)
+                self._ask_at = time.monotonic() + max(min(holds, _ASK_HOLD), _ASK_PAUSE)
             found += [(one, port) for one in addresses if (one, port) not in found]
         if not found:
             # A name without an address now is asked for later, when other nodes have one.
@@ -551,7 +552,7 @@ class Client:
         addresses, holds = self._resolver.ask(host, 1)
         self._count("lookups")
         # From the end of the question: one that fails has taken longer than the pause.
-        self._ask_at = time.monotonic() + max(holds, _ASK_PAUSE)
+        self._ask_at = time.monotonic() + max(min(holds, _ASK_HOLD), _ASK_PAUSE)
         if not addresses:
             return
         node = addresses[self.counters["lookups"] % len(addresses)], port

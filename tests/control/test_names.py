@@ -572,7 +572,10 @@ class Control(unittest.TestCase):
             answer = dig(self.port, name, kind)
             self.assertEqual((answer.status, answer.records["AUTHORITY"][0][2]), (status, "SOA"))
         self.assertEqual(dig(self.port, "example.com").status, "REFUSED")
-        self.assertEqual(dig(self.port, "standfast.test", "AXFR", "+tcp").address, None)
+        before = self.counters()
+        self.assertIn("Transfer failed", dig(self.port, "standfast.test", "AXFR", "+tcp").text)
+        after = self.counters()
+        self.assertEqual([after[key] - before[key] for key in ("tcp_queries", "refused")], [1, 1])
         self.assertEqual(dig(self.port, "standfast.test", "NS").records["ADDITIONAL"],
                          [("ns.standfast.test.", 7, "A", "127.0.0.1")])
         soa = dig(self.port, "standfast.test", "SOA").records["ANSWER"][0]

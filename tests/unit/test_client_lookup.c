@@ -305,6 +305,25 @@ static void query_when_the_last_did_not_help_goes_to_the_next_server(void **stat
 	cli_lookup_close(&w.lookup);
 }
 
+static void answer_when_its_ttl_is_long_is_asked_for_again_all_the_same(void **state)
+{
+	static const char day[] = "\xc0\x0c\0\1\0\1\0\1\x51\x80\0\4\x0a\0\0\1";
+	static const char none[] = ADDRESS("\0", "\x0a\0\0\1"), two[] = ADDRESS("\2", "\x0a\0\0\1");
+	struct lookup_world w;
+	(void)state;
+	make_lookup_world(&w);
+	ask_again(&w, day, sizeof(day) - 1, 1);
+	assert_int_equal(cli_lookup_expiry(&w.lookup), w.now_ns + CLI_LOOKUP_HOLD_MAX_NS);
+	w.now_ns += CLI_LOOKUP_HOLD_MAX_NS;
+	ask_again(&w, none, sizeof(none) - 1, 1);
+	assert_int_equal(cli_lookup_expiry(&w.lookup), w.now_ns + CLI_LOOKUP_PAUSE_NS);
+	ask_again(&w, two, sizeof(two) - 1, 1);
+	assert_int_equal(cli_lookup_expiry(&w.lookup), w.now_ns + 2000000000ull);
+	for (int i = 0; i < 2; i++)
+		close(w.servers[i]);
+	cli_lookup_close(&w.lookup);
+}
+
 static void query_when_cancelled_leaves_nothing_behind(void **state)
 {
 	static const char records[] = ADDRESS("\1", "\x0a\0\0\1");
@@ -335,6 +354,7 @@ int main(void)
 		cmocka_unit_test(suggestion_when_a_node_serves_is_not_followed),
 		cmocka_unit_test(nodes_when_they_cannot_be_read_are_refused),
 		cmocka_unit_test(query_when_the_last_did_not_help_goes_to_the_next_server),
+		cmocka_unit_test(answer_when_its_ttl_is_long_is_asked_for_again_all_the_same),
 		cmocka_unit_test(query_when_cancelled_leaves_nothing_behind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
