@@ -76,8 +76,9 @@ static void send_out(struct cli_client *client)
 static void follow_names(struct cli_client *client)
 {
 	struct cli_address found;
-	if (cli_engine_is_lost(client->engine) &&
-	    cli_lookup_step(&client->lookup, cli_now_ns(), &found))
+	if (!cli_engine_is_lost(client->engine))
+		cli_lookup_cancel(&client->lookup);
+	else if (cli_lookup_step(&client->lookup, cli_now_ns(), &found))
 		cli_engine_suggest(client->engine, &found);
 }
 
@@ -86,10 +87,13 @@ static void wait_for_input(struct cli_client *client, uint64_t deadline_ns)
 {
 	uint64_t until_ns = cli_engine_expiry(client->engine);
 	uint64_t now_ns = cli_now_ns();
+	/* An answer that nobody takes in would end every wait at once. */
+	bool is_lost = cli_engine_is_lost(client->engine);
 	struct pollfd input[] = {
-		{.fd = client->fd, .events = POLLIN}, {.fd = client->lookup.fd, .events = POLLIN}};
+		{.fd = client->fd, .events = POLLIN},
+		{.fd = is_lost ? client->lookup.fd : -1, .events = POLLIN}};
 	struct timespec pause;
-	if (cli_engine_is_lost(client->engine) && until_ns > cli_lookup_expiry(&client->lookup))
+	if (is_lost && until_ns > cli_lookup_expiry(&client->lookup))
 		until_ns = cli_lookup_expiry(&client->lookup);
 	if (until_ns > deadline_ns)
 		until_ns = deadline_ns;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "client/lookup.h"
 
+#include "config/bytes.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -16,6 +18,7 @@
 #define CLASS_IN 1
 #define SYSTEM_PAUSE_NS 1000000000ull /* the system's resolver tells no TTL, and waits */
 #define MAX_TTL_S 86400u
+#define MAX_READS 64 /* datagrams in one go */
 #define S_NS 1000000000ull
 
 static uint16_t load16(const uint8_t *at)
@@ -191,7 +194,8 @@ static int take_answer(struct cli_lookup *lookup, uint64_t now_ns, uint8_t (*ips
 {
 	uint8_t answer[CLI_LOOKUP_BYTES];
 	uint32_t ttl_s;
-	for (;;) {
+	/* Bounded: whoever sends guesses faster than we read them must not hold us up. */
+	for (uint32_t i = 0; i < MAX_READS; i++) {
 		ssize_t got = recv(lookup->fd, answer, sizeof(answer), MSG_DONTWAIT);
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return now_ns - lookup->sent_ns < CLI_LOOKUP_PATIENCE_NS ? -EINPROGRESS
@@ -204,15 +208,15 @@ static int take_answer(struct cli_lookup *lookup, uint64_t now_ns, uint8_t (*ips
 		if (count == -EBADMSG)
 			continue; /* somebody guesses */
 		if (count > 0) {
-			uint64_t kept_ns = ttl_s * S_NS;
+			uint64_t kept_ns = sf_min64(ttl_s * S_NS, CLI_LOOKUP_HOLD_MAX_NS);
 			end_query(lookup);
 			lookup->failed_count = 0;
-			lookup->next_ns =
-				lookup->sent_ns +
-				(kept_ns > CLI_LOOKUP_PAUSE_NS ? kept_ns : CLI_LOOKUP_PAUSE_NS);
+			lookup->resolver = (lookup->resolver + 1) % lookup->resolver_count;
+			lookup->next_ns = lookup->sent_ns + sf_max64(kept_ns, CLI_LOOKUP_PAUSE_NS);
 		}
 		return count;
 	}
+	return now_ns - lookup->sent_ns < CLI_LOOKUP_PATIENCE_NS ? -EINPROGRESS : -ETIMEDOUT;
 }
 
 static uint32_t
@@ -255,18 +259,22 @@ static uint32_t ask(struct cli_lookup *lookup, uint8_t (*ips)[4], uint32_t room)
 	return 0;
 }
 
-static uint32_t take_addresses(
-	const struct cli_lookup *lookup,
-	uint8_t (*ips)[4],
-	uint32_t count,
-	struct cli_address *found
+/* Once each. */
+static void add_address(
+	struct cli_address *found,
+	uint32_t room,
+	uint32_t *found_count,
+	const uint8_t ip[4],
+	uint16_t port
 )
 {
-	for (uint32_t i = 0; i < count; i++) {
-		memcpy(found[i].ip, ips[i], sizeof(found[i].ip));
-		found[i].port = lookup->names[lookup->name].port;
-	}
-	return count;
+	for (uint32_t i = 0; i < *found_count; i++)
+		if (memcmp(found[i].ip, ip, sizeof(found[i].ip)) == 0 && found[i].port == port)
+			return;
+	if (*found_count == room)
+		return;
+	memcpy(found[*found_count].ip, ip, sizeof(found[0].ip));
+	found[(*found_count)++].port = port;
 }
 
 static int open_one(
@@ -279,24 +287,24 @@ static int open_one(
 {
 	uint8_t ips[CLI_MAX_NODES][4];
 	uint16_t port;
-	uint32_t left = room - *found_count;
+	uint8_t query[CLI_LOOKUP_BYTES];
 	if (split(text, &port) != 0)
 		return -EINVAL;
-	if (left == 0)
+	if (*found_count == room)
 		return 0;
 	if (inet_pton(AF_INET, text, ips[0]) == 1) {
-		memcpy(found[*found_count].ip, ips[0], 4);
-		found[(*found_count)++].port = port;
+		add_address(found, room, found_count, ips[0], port);
 		return 0;
 	}
-	if (lookup->name_count == CLI_MAX_NODES)
+	if (lookup->name_count == CLI_MAX_NODES || cli_lookup_write(query, text, 0) == 0)
 		return -EINVAL;
 	lookup->name = lookup->name_count++;
 	strcpy(lookup->names[lookup->name].host, text);
 	lookup->names[lookup->name].port = port;
-	uint32_t count = ask(lookup, ips, left < CLI_MAX_NODES ? left : CLI_MAX_NODES);
-	*found_count += take_addresses(lookup, ips, count, found + *found_count);
-	return count > 0 ? 0 : -EHOSTUNREACH;
+	uint32_t count = ask(lookup, ips, CLI_MAX_NODES);
+	for (uint32_t i = 0; i < count; i++)
+		add_address(found, room, found_count, ips[i], port);
+	return 0;
 }
 
 int cli_lookup_open(
@@ -319,7 +327,14 @@ int cli_lookup_open(
 	     one = strtok_r(NULL, ",", &rest))
 		rc = open_one(lookup, one, found, room, found_count);
 	free(text);
-	return rc == 0 && *found_count == 0 ? -EINVAL : rc;
+	if (rc == 0 && *found_count == 0)
+		return lookup->name_count > 0 ? -EHOSTUNREACH : -EINVAL;
+	return rc;
+}
+
+void cli_lookup_cancel(struct cli_lookup *lookup)
+{
+	end_query(lookup);
 }
 
 void cli_lookup_close(struct cli_lookup *lookup)
@@ -327,27 +342,38 @@ void cli_lookup_close(struct cli_lookup *lookup)
 	end_query(lookup);
 }
 
+/* One of the addresses of the name that was asked for. */
+static bool
+take_one(struct cli_lookup *lookup, uint8_t (*ips)[4], uint32_t count, struct cli_address *found)
+{
+	if (count == 0)
+		return false;
+	memcpy(found->ip, ips[lookup->turn++ % count], sizeof(found->ip));
+	found->port = lookup->names[lookup->name].port;
+	return true;
+}
+
 bool cli_lookup_step(struct cli_lookup *lookup, uint64_t now_ns, struct cli_address *found)
 {
-	uint8_t ip[1][4];
+	uint8_t ips[CLI_MAX_NODES][4];
 	if (lookup->name_count == 0)
 		return false;
 	if (lookup->fd < 0) {
 		if (now_ns < lookup->next_ns)
 			return false;
 		lookup->name = (lookup->name + 1) % lookup->name_count;
-		if (lookup->resolver_count == 0)
-			return take_addresses(
-				       lookup, ip, ask_system(lookup, now_ns, ip, 1), found
-			       ) > 0;
+		if (lookup->resolver_count == 0) {
+			uint32_t known = ask_system(lookup, now_ns, ips, CLI_MAX_NODES);
+			return take_one(lookup, ips, known, found);
+		}
 		if (!begin_query(lookup, now_ns)) {
 			fail_query(lookup, now_ns);
 			return false;
 		}
 	}
-	int count = take_answer(lookup, now_ns, ip, 1);
+	int count = take_answer(lookup, now_ns, ips, CLI_MAX_NODES);
 	if (count > 0)
-		return take_addresses(lookup, ip, 1, found) > 0;
+		return take_one(lookup, ips, (uint32_t)count, found);
 	if (count != -EINPROGRESS)
 		fail_query(lookup, now_ns);
 	return false;

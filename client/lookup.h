@@ -20,6 +20,9 @@
 #define CLI_MAX_RESOLVERS 4
 #define CLI_LOOKUP_PATIENCE_NS 200000000ull /* for one server */
 #define CLI_LOOKUP_PAUSE_NS 100000000ull    /* an answer is kept so long, whatever its TTL */
+/* And not longer: who asks again has found the answer to be of no use, and a zone with a TTL of a
+ * day would leave it alone for a day. */
+#define CLI_LOOKUP_HOLD_MAX_NS 5000000000ull
 
 /* ---- pure ---- */
 
@@ -50,17 +53,20 @@ struct cli_lookup {
 	uint32_t resolver_count; /* 0: the system's */
 	int fd;			 /* of the query that is under way; -1: none */
 	uint32_t name;		 /* asked last */
-	uint32_t resolver;
-	uint32_t failed_count; /* resolvers that gave no answer, in a row */
+	uint32_t resolver;	 /* to be asked next, or asked now */
+	uint32_t turn;		 /* which of several addresses is given next */
+	uint32_t failed_count;	 /* resolvers that gave no answer, in a row */
 	uint64_t sent_ns;
 	uint64_t next_ns; /* no query before: the last answer holds so long */
 	uint8_t query[CLI_LOOKUP_BYTES];
 	size_t query_bytes;
 };
 
-/* Reads "HOST[:PORT],…" and finds all addresses, waiting. resolver: "HOST:PORT,…" as addresses;
- * NULL or "": what STANDFAST_RESOLVER in the environment says, else the system's. -EINVAL: cannot
- * be read; -EHOSTUNREACH: a name has no address. */
+/* Reads "HOST[:PORT],…" and finds all addresses, waiting: 400 ms at most for each name and server,
+ * or what the system's resolver takes. resolver: "HOST:PORT,…" as addresses; NULL or "": what
+ * STANDFAST_RESOLVER in the environment says, else the system's. A name without an address now is
+ * kept, and asked for later, when others have one. -EINVAL: cannot be read; -EHOSTUNREACH: there is
+ * no address at all. */
 int cli_lookup_open(
 	struct cli_lookup *lookup,
 	const char *nodes,
@@ -73,7 +79,10 @@ void cli_lookup_close(struct cli_lookup *lookup);
 
 /* Without waiting (but for the system's resolver): begins a query when none is under way and the
  * last answer does not hold any more; takes the answer in. True with an address when one has come.
- */
+ * Whoever asks again was not helped: each query goes to the next server, which may know better (two
+ * nodes that have lost each other differ), and of several addresses the next one is given. */
 bool cli_lookup_step(struct cli_lookup *lookup, uint64_t now_ns, struct cli_address *found);
+/* Nobody needs an answer any more: one that comes later is of the past. */
+void cli_lookup_cancel(struct cli_lookup *lookup);
 /* When cli_lookup_step is to be called again. */
 uint64_t cli_lookup_expiry(const struct cli_lookup *lookup);

@@ -362,6 +362,12 @@ static void check_routing(const struct judge *judge)
 		     "routing.name: \"%s\" %s",
 		     name,
 		     cfg_parse_domain(name));
+	if (good(judge, "routing.name") && good(judge, "cluster") && strcasecmp(name, "ns") == 0)
+		DENY(judge,
+		     "routing.name",
+		     "cluster",
+		     "routing.name: \"%s\" is the name server's own name",
+		     name);
 	if (good(judge, "routing.ttl") && s->routing.ttl_ns % 1000000000 != 0)
 		DENY(judge,
 		     "routing.ttl",

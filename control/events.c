@@ -8,7 +8,7 @@
 static const char *kind_name(enum ctl_event_kind kind)
 {
 	static const char *const names[] = {
-		"attached", "mode", "lost", "replayed", "refused", "audit"};
+		"attached", "mode", "lost", "replayed", "refused", "names", "audit"};
 	return names[kind];
 }
 
@@ -35,6 +35,7 @@ static void log_event(const struct ctl_event *event)
 		sf_log(bad ? SF_WARNING : SF_NOTICE, "%s: %s", mode, text_of(event));
 		break;
 	case CTL_EVENT_LOST:
+	case CTL_EVENT_NAMES:
 		sf_log(SF_WARNING, "%s", text_of(event));
 		break;
 	case CTL_EVENT_REPLAYED:

@@ -20,6 +20,7 @@ enum ctl_event_kind {
 	CTL_EVENT_LOST,	    /* the dataplane ended, or was started again */
 	CTL_EVENT_REPLAYED, /* the node has its state from snapshot and log; text says how much */
 	CTL_EVENT_REFUSED,  /* it does not get it; text says why, and what helps */
+	CTL_EVENT_NAMES,    /* the name server cannot listen; it does at last */
 	CTL_EVENT_AUDIT, /* control's copy of the state is not the dataplane's, or cannot be made */
 };
 

@@ -174,6 +174,7 @@ static void take_message(struct control *c, const struct dp_shm_message *message
 static void step(struct control *c)
 {
 	struct dp_shm_message message;
+	char text[CTL_EVENT_TEXT_BYTES];
 	uint64_t now_ns = ctl_monotonic_ns();
 	switch (ctl_attach_poll(&c->attach, now_ns)) {
 	case CTL_CHANGE_ATTACHED:
@@ -195,6 +196,8 @@ static void step(struct control *c)
 	}
 	look_at_threads(c);
 	look_at_refill(c);
+	if (ctl_names_step(&c->names, now_ns, text, sizeof(text)))
+		note_text(c, CTL_EVENT_NAMES, text);
 	ctl_api_step(&c->api, now_ns);
 	ctl_requests_send(&c->requests, &c->attach);
 }
@@ -238,9 +241,9 @@ static int start(struct control *c)
 		sf_log(SF_ERROR, "%s", error);
 		return result == -ENAMETOOLONG ? SF_EXIT_CONFIG : SF_EXIT_FAILED;
 	}
-	/* Last of what may fail; a pair that cannot be found by its name still is a pair. */
-	if (ctl_names_open(&c->names, &c->settings, error, sizeof(error)) < 0)
-		sf_log(SF_ERROR, "no name server: %s", error);
+	/* A pair that cannot be found by its name still is a pair. */
+	if (ctl_names_open(&c->names, &c->settings) < 0)
+		note_text(c, CTL_EVENT_NAMES, c->names.why);
 	ctl_attach_init(&c->attach, &c->settings);
 	return SF_EXIT_OK;
 }

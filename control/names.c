@@ -150,14 +150,22 @@ static int fill_zone(struct ctl_names *names, char *error, size_t error_bytes)
 	return result < 0 ? result : 0;
 }
 
-int ctl_names_open(
-	struct ctl_names *names,
-	const struct cfg_settings *settings,
-	char *error,
-	size_t error_bytes
-)
+int ctl_names_open(struct ctl_names *names, const struct cfg_settings *settings)
 {
-	struct ctl_name_server_options options = {
+	if (settings->routing.enabled != CFG_ON)
+		return 0;
+	names->settings = settings;
+	ctl_zone_init(&names->zone);
+	int result = fill_zone(names, names->why, sizeof(names->why));
+	if (result < 0)
+		ctl_names_close(names);
+	return result;
+}
+
+static int start_server(struct ctl_names *names, char *error, size_t error_bytes)
+{
+	const struct cfg_settings *settings = names->settings;
+	const struct ctl_name_server_options options = {
 		.responder =
 			{
 				.origin = settings->routing.zone,
@@ -174,16 +182,33 @@ int ctl_names_open(
 		.tick = tick,
 		.context = names,
 	};
-	if (settings->routing.enabled != CFG_ON)
-		return 0;
-	names->settings = settings;
-	ctl_zone_init(&names->zone);
-	int result = fill_zone(names, error, error_bytes);
-	if (result == 0)
-		result = ctl_name_server_start(&options, &names->server, error, error_bytes);
-	if (result < 0)
-		ctl_names_close(names);
-	return result;
+	return ctl_name_server_start(&options, &names->server, error, error_bytes);
+}
+
+bool ctl_names_step(struct ctl_names *names, uint64_t now_ns, char *text, size_t text_bytes)
+{
+	char error[CTL_NAMES_WHY_BYTES];
+	if (!names->settings || names->server || now_ns < names->next_try_ns)
+		return false;
+	bool was_down = names->why[0] != 0;
+	if (start_server(names, error, sizeof(error)) == 0) {
+		names->why[0] = 0;
+		snprintf(
+			text,
+			text_bytes,
+			"the name server listens at last, on port %u",
+			names->settings->routing.port
+		);
+		return was_down;
+	}
+	names->pause_ns = was_down ? names->pause_ns * 2 : CTL_NAMES_PAUSE_MIN_NS;
+	if (names->pause_ns > CTL_NAMES_PAUSE_MAX_NS)
+		names->pause_ns = CTL_NAMES_PAUSE_MAX_NS;
+	names->next_try_ns = now_ns + names->pause_ns;
+	bool is_new = strcmp(names->why, error) != 0;
+	snprintf(names->why, sizeof(names->why), "%s", error);
+	snprintf(text, text_bytes, "no name server, tried again and again: %s", error);
+	return is_new;
 }
 
 void ctl_names_close(struct ctl_names *names)
@@ -191,6 +216,7 @@ void ctl_names_close(struct ctl_names *names)
 	if (!names->settings)
 		return;
 	ctl_name_server_stop(names->server);
+	names->server = NULL;
 	dp_shm_detach(names->shm);
 	ctl_zone_destroy(&names->zone);
 	names->settings = NULL;

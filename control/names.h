@@ -18,12 +18,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define CTL_NAMES_PAUSE_MIN_NS 250000000ull /* between two tries to listen */
+#define CTL_NAMES_PAUSE_MAX_NS 30000000000ull
+#define CTL_NAMES_WHY_BYTES 256
 #define CTL_NAMES_STUCK_NS 1000000000ull /* a status not written for so long says nothing */
 
 struct ctl_names {
 	const struct cfg_settings *settings; /* NULL: routing is off */
 	struct ctl_zone zone;
-	struct ctl_name_server *server;
+	struct ctl_name_server *server; /* NULL: not yet; why says why not */
+	char why[CTL_NAMES_WHY_BYTES];
+	uint64_t next_try_ns, pause_ns;
 	uint32_t pair; /* index of the pair's name */
 	/* Of the server's thread: */
 	struct dp_shm *shm;
@@ -31,13 +36,14 @@ struct ctl_names {
 	struct ctl_health health[CTL_PAIR_NODES];
 };
 
-/* Nothing at all with routing.enabled = off. 0, or a negative errno with a sentence in error. */
-int ctl_names_open(
-	struct ctl_names *names,
-	const struct cfg_settings *settings,
-	char *error,
-	size_t error_bytes
-);
+/* Makes the zone; nothing at all with routing.enabled = off. 0, or a negative errno with a sentence
+ * in names->why: a zone that cannot be served, ever. */
+int ctl_names_open(struct ctl_names *names, const struct cfg_settings *settings);
+/* Each round of control: starts the server; when it cannot (the port is taken, the address is not
+ * there yet), tries again with a pause that doubles up to CTL_NAMES_PAUSE_MAX_NS. True when there
+ * is news for the list of events: it does not start, for another reason than before, or it does
+ * at last. */
+bool ctl_names_step(struct ctl_names *names, uint64_t now_ns, char *text, size_t text_bytes);
 void ctl_names_close(struct ctl_names *names);
 
 /* An operator's words behind "route ": the answer, which the caller owns; NULL with an exit code

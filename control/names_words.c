@@ -282,12 +282,18 @@ json_t *ctl_names_take(
 		if (q.count == 0 || word || strcmp(q.words[0], verbs[i].word) != 0 ||
 		    q.count < verbs[i].least || q.count > verbs[i].most)
 			continue;
-		tree = names->settings
-			       ? verbs[i].take(&q)
-			       : deny(&q,
-				      SF_EXIT_FAILED,
-				      "no name server runs here: routing.enabled is \"off\", or "
-				      "control's log says why");
+		if (names->server)
+			tree = verbs[i].take(&q);
+		else if (names->why[0])
+			deny(&q,
+			     SF_EXIT_FAILED,
+			     "no name server runs here%s: %s",
+			     names->settings ? " yet, it is tried again" : "",
+			     names->why);
+		else
+			deny(&q,
+			     SF_EXIT_FAILED,
+			     "no name server runs here: routing.enabled is \"off\"");
 	}
 	*code = q.code;
 	return tree;

@@ -56,6 +56,7 @@ _ANSWER_BLOCKS = {UPDATE_RESPONSE: _RESPONSE, SESSION_OPENED: _OPENED}
 _SILENT_LIMIT = 2
 _LEARNED_LIMIT = 4
 _ASK_PAUSE = 0.1   # an address holds so long, whatever its TTL
+_ASK_HOLD = 5.0    # and not longer: who asks again has found it to be of no use
 
 
 class SessionError(Exception):
@@ -219,11 +220,13 @@ class Resolver:
         self.servers = [(host, int(port or 53)) for host, _, port in
                         (one.strip().partition(":") for one in servers.split(","))] \
             if servers else []
-        if not all(is_address(host) for host, _ in self.servers):
+        if not all(is_address(host) and 0 < port < 65536 for host, port in self.servers):
             raise ValueError(f"not ADDRESS:PORT: {servers!r}")
 
-    def ask(self, host):
-        """(addresses, how long they hold in seconds); no address when nobody knows any."""
+    def ask(self, host, tries=None):
+        """(addresses, how long they hold in seconds); no address when nobody knows any. tries: how many
+        servers are asked, 0.2 s each; None: all, twice. Whoever asks again was not helped, so
+        each query goes to the next server: two nodes that have lost each other differ."""
         if is_address(host):
             return [host], float("inf")
         if not self.servers:
@@ -232,8 +235,9 @@ class Resolver:
             except OSError:
                 return [], 0.0
             return list(dict.fromkeys(one[4][0] for one in found)), 1.0
-        for server in self.servers * 2:
-            answer = self._ask(server, host)
+        for _ in range(tries or 2 * len(self.servers)):
+            self.servers.append(self.servers.pop(0))
+            answer = self._ask(self.servers[-1], host)
             if answer and answer[0]:
                 return answer
         return [], 0.0
@@ -416,6 +420,7 @@ class Client:
         now = time.monotonic()
         self._expire(now)
         self._follow_names(now)
+        now = time.monotonic()      # a name server may have kept us waiting
         self._write(now)
         wait = max(0.0, min(deadline, self._next_due(now)) - time.monotonic())
         if select.select([self._socket], [], [], wait)[0]:
@@ -529,12 +534,13 @@ class Client:
         found = []
         for host, port in split_nodes(text):
             addresses, holds = self._resolver.ask(host)
-            if not addresses:
-                raise OSError(f"{host}: no address")
             if not is_address(host):
                 self._names.append((host, port))
-                self._ask_at = time.monotonic() + max(holds, _ASK_PAUSE)
+                self._ask_at = time.monotonic() + max(min(holds, _ASK_HOLD), _ASK_PAUSE)
             found += [(one, port) for one in addresses if (one, port) not in found]
+        if not found:
+            # A name without an address now is asked for later, when other nodes have one.
+            raise OSError(f"{text}: no address")
         return found
 
     def _follow_names(self, now):
@@ -543,12 +549,16 @@ class Client:
             return
         self._names.append(self._names.pop(0))
         host, port = self._names[0]
-        addresses, holds = self._resolver.ask(host)
+        addresses, holds = self._resolver.ask(host, 1)
         self._count("lookups")
-        self._ask_at = now + max(holds, _ASK_PAUSE)
-        if addresses and (addresses[0], port) != self.node:
-            self._learn((addresses[0], port))
-            self._move((addresses[0], port))
+        # From the end of the question: one that fails has taken longer than the pause.
+        self._ask_at = time.monotonic() + max(min(holds, _ASK_HOLD), _ASK_PAUSE)
+        if not addresses:
+            return
+        node = addresses[self.counters["lookups"] % len(addresses)], port
+        if node != self.node:
+            self._learn(node)
+            self._move(node)
             self._hold = 0.0
 
     def _learn(self, node):

@@ -49,5 +49,6 @@ enum ctl_rate_verdict ctl_rate_take(
 		return CTL_RATE_SOURCE;
 	}
 	source->refused = 0;
-	return take(&rate->all_empty_ns, rate->all_gap_ns, now_ns) ? CTL_RATE_PASS : CTL_RATE_ALL;
+	return take(&rate->all_empty_ns[proven], rate->all_gap_ns, now_ns) ? CTL_RATE_PASS
+									   : CTL_RATE_ALL;
 }

@@ -27,7 +27,7 @@ struct ctl_rate_source {
 struct ctl_rate {
 	uint64_t salt; /* random, so that nobody can aim at one set */
 	uint64_t source_gap_ns, all_gap_ns;
-	uint64_t all_empty_ns;
+	uint64_t all_empty_ns[2]; /* of what may be in a false name; of what is proven */
 	struct ctl_rate_source sources[CTL_RATE_SETS][CTL_RATE_WAYS];
 };
 
@@ -41,9 +41,9 @@ enum ctl_rate_verdict {
 void ctl_rate_init(struct ctl_rate *rate, uint64_t per_source, uint64_t all, uint64_t salt);
 
 /* A query from this IPv4 address (host order). proven: it came over a connection, so the address is
- * its own; such queries have a bucket apart from what is sent in their name. *refused: how many of
- * this source were refused in a row, this one included; 0 unless the verdict is
- * CTL_RATE_SOURCE. */
+ * its own; such queries have buckets, of the source and in all, apart from what is sent in false
+ * names, so that no flood of datagrams shuts out who comes over TCP. *refused: how many of this
+ * source were refused in a row, this one included; 0 unless the verdict is CTL_RATE_SOURCE. */
 enum ctl_rate_verdict ctl_rate_take(
 	struct ctl_rate *rate, uint32_t address, bool proven, uint64_t now_ns, uint64_t *refused
 );

@@ -141,6 +141,27 @@ static size_t question_end(const uint8_t *query, size_t bytes)
 	return at + 5;
 }
 
+/* Behind question_end: one OPT at most, and that of the root (RFC 6891, 6.1.1), which the library
+ * takes without a look. False for what does not end, too. */
+static bool extra_records_are_good(const uint8_t *query, size_t bytes, size_t at)
+{
+	uint32_t opt_count = 0;
+	for (uint32_t left = ldns_read_uint16(query + 10); left > 0; left--) {
+		size_t begin = at;
+		while (at < bytes && query[at] > 0 && query[at] <= LABEL_BYTES)
+			at += 1u + query[at];
+		/* A pointer ends a name; where it leads is for the library to follow. */
+		at += at < bytes && query[at] != 0 ? 2 : 1;
+		if (at + 10 > bytes)
+			return false;
+		if (ldns_read_uint16(query + at) == LDNS_RR_TYPE_OPT &&
+		    (opt_count++ > 0 || query[begin] != 0))
+			return false;
+		at += 10u + ldns_read_uint16(query + at + 8);
+	}
+	return at <= bytes;
+}
+
 static uint8_t small(uint8_t c)
 {
 	return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
@@ -295,7 +316,9 @@ static enum ctl_dns_reason say_name(
 	bool wanted = type == LDNS_RR_TYPE_A || type == LDNS_RR_TYPE_ANY;
 	enum ctl_zone_result result =
 		*name ? ctl_zone_pick(r->zone, name, wanted, &pick) : CTL_ZONE_NO_NAME;
-	if (result == CTL_ZONE_NO_NAME && r->address != 0 && strcasecmp(name, "ns") == 0) {
+	/* Also when there are names below it: it has a record of its own. */
+	if ((result == CTL_ZONE_NO_NAME || result == CTL_ZONE_ONLY_BELOW) && r->address != 0 &&
+	    strcasecmp(name, "ns") == 0) {
 		if (!wanted)
 			return deny(r, answer, LDNS_RCODE_NOERROR, CTL_DNS_NODATA);
 		return add_address(answer, LDNS_SECTION_ANSWER, owner, r->ttl_s, r->address)
@@ -485,9 +508,11 @@ size_t ctl_responder_answer(
 		count(r, CTL_DNS_NOT_IMPLEMENTED);
 		return write_header(query, LDNS_RCODE_NOTIMPL, answer);
 	}
-	bool good = question_end(query, query_bytes) != 0 && !(query[2] & FLAG_TC) &&
-		    ldns_read_uint16(query + 6) == 0 && ldns_read_uint16(query + 8) == 0 &&
+	size_t end = question_end(query, query_bytes);
+	bool good = end != 0 && !(query[2] & FLAG_TC) && ldns_read_uint16(query + 6) == 0 &&
+		    ldns_read_uint16(query + 8) == 0 &&
 		    ldns_read_uint16(query + 10) <= MAX_EXTRA_RECORDS &&
+		    extra_records_are_good(query, query_bytes, end) &&
 		    ldns_wire2pkt(&packet, query, query_bytes) == LDNS_STATUS_OK;
 	if (!good) {
 		count(r, CTL_DNS_MALFORMED);

@@ -4,7 +4,7 @@
  * (RFC 1035, 2308, 6891, 8482). One zone, whose names are those of a struct ctl_zone; each has one
  * A record, the endpoint that it stands for at this moment.
  *
- *   a name, type A or ANY        its address, TTL as configured, AA
+ *   a name, type A or ANY        its address, TTL as configured (unhealthy: 1 s at most), AA
  *   a name, any other type       NODATA: no record, the zone's SOA
  *   all endpoints offline        the same
  *   nothing is known about it    SERVFAIL: resolvers ask the zone's other server

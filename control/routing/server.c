@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,6 +27,7 @@
 #define DEFAULT_RATE 1000
 #define DEFAULT_RATE_ALL 20000
 #define IDLE_WAIT_NS 1000000000ull
+#define ACCEPT_PAUSE_NS 100000000ull /* when the system has no room for a connection */
 
 struct connection {
 	int fd; /* -1: free */
@@ -45,7 +47,8 @@ struct ctl_name_server {
 	uint16_t port;
 	bool is_running;
 	pthread_t thread;
-	uint64_t tick_ns; /* of the next */
+	uint64_t tick_ns;   /* of the next */
+	uint64_t accept_ns; /* no connection is taken before */
 	uint64_t counts[CTL_SERVER_DROPS];
 	struct connection connections[CTL_SERVER_CONNECTIONS];
 };
@@ -65,6 +68,7 @@ const char *ctl_server_drop_name(enum ctl_server_drop drop)
 		"tcp_late",
 		"tcp_broken",
 		"tcp_over",
+		"accept_failed",
 	};
 	return drop < CTL_SERVER_DROPS ? names[drop] : "unknown";
 }
@@ -136,33 +140,53 @@ static size_t answer_datagram(
 	return ctl_responder_answer(s->responder, query, bytes, false, answer);
 }
 
+/* The answer leaves from the address that was asked, which the kernel would choose anew when we
+ * listen on all of them. */
+static void answer_from(struct msghdr *message, struct in_pktinfo *asked)
+{
+	struct cmsghdr *part = CMSG_FIRSTHDR(message);
+	for (; part != NULL; part = CMSG_NXTHDR(message, part)) {
+		if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_PKTINFO)
+			continue;
+		memcpy(asked, CMSG_DATA(part), sizeof(*asked));
+		/* The way is the routing table's. */
+		asked->ipi_ifindex = 0;
+		memcpy(CMSG_DATA(part), asked, sizeof(*asked));
+	}
+}
+
 /* A round takes a bounded number, so that connections and ticks have their turn in a flood. */
 static void read_datagrams(struct ctl_name_server *s, uint64_t now_ns)
 {
 	uint8_t query[DATAGRAM_BYTES + 1], answer[CTL_DNS_ANSWER_BYTES];
 	for (int i = 0; i < ROUND_DATAGRAMS; i++) {
 		struct sockaddr_in from;
-		socklen_t from_bytes = sizeof(from);
-		ssize_t got = recvfrom(
-			s->udp_fd,
-			query,
-			sizeof(query),
-			MSG_DONTWAIT,
-			(struct sockaddr *)&from,
-			&from_bytes
-		);
+		struct in_pktinfo asked;
+		union {
+			struct cmsghdr aligned;
+			uint8_t bytes[CMSG_SPACE(sizeof(asked))];
+		} control;
+		struct iovec part = {.iov_base = query, .iov_len = sizeof(query)};
+		struct msghdr message = {
+			.msg_name = &from,
+			.msg_namelen = sizeof(from),
+			.msg_iov = &part,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof(control),
+		};
+		ssize_t got = recvmsg(s->udp_fd, &message, MSG_DONTWAIT);
 		if (got < 0)
 			return; /* nothing more, or an error of an earlier answer */
-		size_t bytes = answer_datagram(
+		part = (struct iovec){.iov_base = answer};
+		part.iov_len = answer_datagram(
 			s, query, (size_t)got, ntohl(from.sin_addr.s_addr), now_ns, answer
 		);
+		answer_from(&message, &asked);
+		message.msg_flags = 0;
 		/* Port 0 cannot be answered. */
-		if (bytes > 0 && sendto(s->udp_fd,
-					answer,
-					bytes,
-					MSG_DONTWAIT,
-					(struct sockaddr *)&from,
-					from_bytes) != (ssize_t)bytes)
+		if (part.iov_len > 0 &&
+		    sendmsg(s->udp_fd, &message, MSG_DONTWAIT) != (ssize_t)part.iov_len)
 			count(s, CTL_SERVER_SEND_FAILED);
 	}
 }
@@ -175,17 +199,30 @@ static void drop(struct connection *c)
 	c->fd = -1;
 }
 
-/* A free place, or that of the one whose patience ends first. */
-static struct connection *place(struct ctl_name_server *s)
+/* A free place, or that of the one whose patience ends first: of the newcomer's own network when
+ * that has its share of places, so that one network cannot push out all others. */
+static struct connection *place(struct ctl_name_server *s, uint32_t address)
 {
-	struct connection *oldest = &s->connections[0];
+	struct connection *oldest = NULL, *oldest_own = NULL, *free_one = NULL;
+	uint32_t own = 0;
 	for (uint32_t i = 0; i < CTL_SERVER_CONNECTIONS; i++) {
 		struct connection *c = &s->connections[i];
-		if (c->fd < 0)
-			return c;
-		if (c->deadline_ns < oldest->deadline_ns)
+		if (c->fd < 0) {
+			free_one = c;
+			continue;
+		}
+		if (oldest == NULL || c->deadline_ns < oldest->deadline_ns)
 			oldest = c;
+		if (c->address >> 8 != address >> 8)
+			continue;
+		own++;
+		if (oldest_own == NULL || c->deadline_ns < oldest_own->deadline_ns)
+			oldest_own = c;
 	}
+	if (own >= CTL_SERVER_CONNECTIONS_OF_ONE && !ctl_names_canary("no-share"))
+		free_one = NULL, oldest = oldest_own;
+	if (free_one != NULL)
+		return free_one;
 	count(s, CTL_SERVER_TCP_EVICTED);
 	drop(oldest);
 	return oldest;
@@ -201,12 +238,19 @@ static void accept_connections(struct ctl_name_server *s, uint64_t now_ns)
 				(struct sockaddr *)&from,
 				&from_bytes,
 				SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 &&
+		    (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+			/* The socket stays readable: waiting on it would go round and round. */
+			count(s, CTL_SERVER_ACCEPT_FAILED);
+			s->accept_ns = now_ns + ACCEPT_PAUSE_NS;
+		}
 		if (fd < 0)
 			return;
 		count(s, CTL_SERVER_CONNECTS);
-		struct connection *c = place(s);
+		uint32_t address = ntohl(from.sin_addr.s_addr);
+		struct connection *c = place(s, address);
 		c->fd = fd;
-		c->address = ntohl(from.sin_addr.s_addr);
+		c->address = address;
 		c->query_count = 0;
 		c->deadline_ns = now_ns + CTL_SERVER_PATIENCE_NS;
 		c->in_bytes = c->out_bytes = c->out_sent = 0;
@@ -309,6 +353,8 @@ static uint64_t wait_until(const struct ctl_name_server *s, uint64_t now_ns)
 	uint64_t until_ns = now_ns + IDLE_WAIT_NS;
 	if (s->options.tick_interval_ns > 0 && s->tick_ns < until_ns)
 		until_ns = s->tick_ns;
+	if (s->accept_ns > now_ns && s->accept_ns < until_ns)
+		until_ns = s->accept_ns;
 	for (uint32_t i = 0; i < CTL_SERVER_CONNECTIONS; i++)
 		if (s->connections[i].fd >= 0 && s->connections[i].deadline_ns < until_ns)
 			until_ns = s->connections[i].deadline_ns;
@@ -326,7 +372,8 @@ static bool wait_for_input(struct ctl_name_server *s)
 		.tv_nsec = (long)(wait_ns % 1000000000u)};
 	set[used++] = (struct pollfd){.fd = s->stop_fd, .events = POLLIN};
 	set[used++] = (struct pollfd){.fd = s->udp_fd, .events = POLLIN};
-	set[used++] = (struct pollfd){.fd = s->tcp_fd, .events = POLLIN};
+	bool accepts = now_ns >= s->accept_ns || ctl_names_canary("spin");
+	set[used++] = (struct pollfd){.fd = accepts ? s->tcp_fd : -1, .events = POLLIN};
 	for (uint32_t i = 0; i < CTL_SERVER_CONNECTIONS; i++)
 		if (s->connections[i].fd >= 0)
 			set[used++] = (struct pollfd
@@ -346,7 +393,8 @@ static void *run(void *argument)
 			s->tick_ns = now_ns + s->options.tick_interval_ns;
 		}
 		read_datagrams(s, now_ns);
-		accept_connections(s, now_ns);
+		if (now_ns >= s->accept_ns)
+			accept_connections(s, now_ns);
 		step_connections(s, now_ns);
 	}
 	return NULL;
@@ -367,6 +415,8 @@ static int open_socket(int type, uint32_t address, uint16_t port)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	else
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof(buffer_bytes));
+	if (type == SOCK_DGRAM)
+		setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&in, sizeof(in)) < 0 ||
 	    (type == SOCK_STREAM && listen(fd, LISTEN_BACKLOG) < 0)) {
 		int result = -errno;

@@ -20,7 +20,8 @@
 #include <stddef.h>
 
 #define CTL_SERVER_CONNECTIONS 32
-#define CTL_SERVER_QUERY_BYTES 1024 /* of a query over TCP; a longer one ends the connection */
+#define CTL_SERVER_CONNECTIONS_OF_ONE 16 /* from one network of 256 addresses */
+#define CTL_SERVER_QUERY_BYTES 1024	 /* of a query over TCP; a longer one ends the connection */
 #define CTL_SERVER_PATIENCE_NS 2000000000ull /* for an asker over TCP to go on */
 #define CTL_SERVER_QUERIES_MAX 64	     /* over one connection */
 
@@ -33,10 +34,11 @@ enum ctl_server_drop {
 	CTL_SERVER_SEND_FAILED,
 	CTL_SERVER_CONNECTS, /* all connections */
 	CTL_SERVER_TCP_QUERIES,
-	CTL_SERVER_TCP_EVICTED, /* for a newer one, when all places were taken */
-	CTL_SERVER_TCP_LATE,	/* out of patience */
-	CTL_SERVER_TCP_BROKEN,	/* a length that no query has, or the connection failed */
-	CTL_SERVER_TCP_OVER,	/* over the rate */
+	CTL_SERVER_TCP_EVICTED,	  /* for a newer one, when all places were taken */
+	CTL_SERVER_TCP_LATE,	  /* out of patience */
+	CTL_SERVER_TCP_BROKEN,	  /* a length that no query has, or the connection failed */
+	CTL_SERVER_TCP_OVER,	  /* over the rate */
+	CTL_SERVER_ACCEPT_FAILED, /* no descriptor or memory for a connection; pauses follow */
 	CTL_SERVER_DROPS,
 };
 const char *ctl_server_drop_name(enum ctl_server_drop drop);

@@ -142,6 +142,8 @@ pick_of(struct ctl_zone_name *name, bool answered, struct ctl_zone_pick *pick)
 	pick->address = name->endpoints[endpoint].address;
 	pick->port = name->endpoints[endpoint].port;
 	pick->healthy = name->route.endpoints[endpoint].healthy;
+	if (!pick->healthy && pick->ttl_s > CTL_ZONE_DOUBT_TTL_S)
+		pick->ttl_s = CTL_ZONE_DOUBT_TTL_S;
 	if (answered) {
 		name->endpoints[endpoint].picked++;
 		name->picked_unhealthy += !pick->healthy;

@@ -20,6 +20,9 @@
 #define CTL_ZONE_NAME_BYTES 64 /* with the final 0 */
 #define CTL_ZONE_LABEL_BYTES 32
 #define CTL_ZONE_TTL_MAX_S 86400
+/* An unhealthy endpoint is named for want of a better one, maybe by a node that is cut off and
+ * knows no better: no resolver keeps that longer, however long the TTL. */
+#define CTL_ZONE_DOUBT_TTL_S 1
 
 enum ctl_endpoint_kind {
 	CTL_ENDPOINT_NODE,

@@ -3,10 +3,10 @@
  * A program with a name server of its own, as control/routing/server.h says: two names, switched by
  * lines on standard input. For the tests of the server, and for its twin with deliberate bugs.
  *
- * name_server RATE RATE_ALL UDP_BYTES_MAX [CANARY]; prints the port; each line is answered by one:
- *   offline NAME ENDPOINT | online NAME ENDPOINT | switch NAME ENDPOINT | accepted NAME ENDPOINT
- *   address NAME ENDPOINT NUMBER   its IPv4 address from then on, as a number
- *   counters           "name=count …" of all
+ * name_server RATE RATE_ALL UDP_BYTES_MAX [CANARY]; CANARY any: no bug, but all addresses of the
+ * host are listened on; prints the port; each line is answered by one: offline NAME ENDPOINT |
+ * online NAME ENDPOINT | switch NAME ENDPOINT | accepted NAME ENDPOINT address NAME ENDPOINT NUMBER
+ * its IPv4 address from then on, as a number counters           "name=count …" of all
  */
 #include "control/routing/server.h"
 
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 			 .zone = &zone,
 			 .address = 0x7f000001,
 			 .udp_bytes_max = (uint32_t)atoi(argv[3])},
-		.address = 0x7f000001,
+		.address = argc > 4 && strcmp(argv[4], "any") == 0 ? 0 : 0x7f000001,
 		.rate = strtoull(argv[1], NULL, 10),
 		.rate_all = strtoull(argv[2], NULL, 10),
 	};

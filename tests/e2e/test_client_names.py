@@ -7,6 +7,8 @@ Usage: test_client_names.py CLIENT_CALL NAME_SERVER BENCH [unittest arguments]""
 import json
 import os
 import random
+import resource
+import select
 import socket
 import subprocess
 import sys
@@ -63,6 +65,8 @@ class Pair:
     def __init__(self, test, silent):
         self.pair = reference_node.Pair()
         self.silent, self.stop = silent, threading.Event()
+        self.delay_s, self.up = 0.0, threading.Event()
+        self.up.set()
         self.lock = threading.Lock()
         self.sockets = []
         for node in NODES:
@@ -94,11 +98,12 @@ class Pair:
             except socket.timeout:
                 continue
             with self.lock:
-                if node != self.pair.primary and self.silent:
+                if node != self.pair.primary and self.silent or not self.up.is_set():
                     continue
                 self.pair.addresses[self.pair.primary] = self.pair.addresses[node] \
                     if node != self.pair.primary else (NODES[node], self.port)
                 answers = self.pair.handle(node, datagram)
+            time.sleep(self.delay_s)
             for answer in answers:
                 end.sendto(answer, sender)
 
@@ -135,6 +140,68 @@ class ByName(unittest.TestCase):
             self.assertEqual(client.add(7, 1).outcome, "ok")
             pair.take_over()
             self.assertEqual(client.add(7, 1).outcome, "unknown")
+
+    def test_python_when_a_server_knows_no_better_asks_the_next(self):
+        stale, pair = Names(self), Pair(self, True)
+        servers = [stale, self.names]
+        for order in (servers, servers[::-1]):
+            stale.tell(f"switch in-dns {pair.pair.primary}")
+            self.names.tell(f"switch in-dns {pair.pair.primary}")
+            with standfast.Client(f"{NAME}:{pair.port}", timeout=20, resolver=",".join(
+                    f"127.0.0.1:{one.port}" for one in order)) as client:
+                self.assertEqual(client.add(7, 1).outcome, "ok")
+                self.move(pair)
+                self.assertEqual(client.add(7, 1).outcome, "ok")
+
+    def test_python_when_no_server_answers_goes_on_with_the_nodes_it_has(self):
+        pair = Pair(self, True)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dumb:
+            dumb.bind(("127.0.0.1", 0))
+            with standfast.Client(f"{NODES[0]}:{pair.port},{NODES[1]}:{pair.port},{NAME}:1", timeout=20,
+                                  resolver=f"127.0.0.1:{dumb.getsockname()[1]}") as client:
+                for _ in range(2):
+                    pair.take_over()
+                    begin = time.monotonic()
+                    self.assertEqual(client.add(7, 1).outcome, "ok")
+                    self.assertLess(time.monotonic() - begin, 2)
+
+    def test_c_when_a_server_answers_late_waits_at_rest(self):
+        """The client finds the other node by itself meanwhile, and has no use for the answer."""
+        pair = Pair(self, True)
+        pair.up.clear()
+        pair.delay_s = 0.008
+        late = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(late.close)
+        late.bind(("127.0.0.1", 0))
+        late.settimeout(10)
+
+        def tell(query, sender):
+            late.sendto(query[:2] + b"\x85\0\0\1\0\1\0\0\0\0" + query[12:]
+                        + b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(NODES[0]), sender)
+
+        def serve():
+            tell(*late.recvfrom(4096))
+            asked = late.recvfrom(4096)
+            pair.up.set()
+            while not pair.pair.sessions:
+                if select.select([late], [], [], 0.001)[0]:
+                    asked = late.recvfrom(4096)
+            time.sleep(0.03)
+            tell(*asked)
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        begin, before_s = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [CLIENT_CALL, f"{NODES[0]}:{pair.port},{NODES[1]}:{pair.port},{NAME}:{pair.port}", "1",
+             "100", "20000"], capture_output=True, timeout=60, check=False,
+            env={**os.environ, "STANDFAST_RESOLVER": f"127.0.0.1:{late.getsockname()[1]}"})
+        took_s, after_s = time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+        self.assertEqual(done.returncode, 0)
+        thread.join(0)
+        self.assertFalse(thread.is_alive())     # it was asked twice, or nothing was tested
+        self.assertGreater(took_s, 0.7)
+        busy_s = sum(getattr(after_s, key) - getattr(before_s, key) for key in ("ru_utime", "ru_stime"))
+        self.assertLess(busy_s, 0.3)
 
     def test_python_when_nothing_is_lost_asks_once(self):
         pair = Pair(self, True)

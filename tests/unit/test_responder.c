@@ -250,7 +250,8 @@ static void endpoints_when_none_can_be_given_say_so(void **state)
 	ctl_zone_set_healthy(&w->zone, 0, 0, false);
 	ctl_zone_set_healthy(&w->zone, 0, 1, false);
 	ask(w, "pair1.region.test", LDNS_RR_TYPE_A);
-	expect_address(w, REGION1, 5); /* both unhealthy: the first, and it shows */
+	/* Both unhealthy: the first, it shows, and nobody keeps it for long. */
+	expect_address(w, REGION1, CTL_ZONE_DOUBT_TTL_S);
 	struct ctl_zone_name seen;
 	assert_true(ctl_zone_look(&w->zone, 0, &seen));
 	assert_int_equal(seen.picked_unhealthy, 1);
@@ -264,6 +265,7 @@ static void endpoints_when_none_can_be_given_say_so(void **state)
 	expect_code(w, LDNS_RCODE_SERVFAIL);
 	ctl_zone_set_silent(&w->zone, 0, false);
 	ctl_zone_set_offline(&w->zone, 0, 1, false);
+	ctl_zone_set_healthy(&w->zone, 0, 1, true);
 	ask(w, "pair1.region.test", LDNS_RR_TYPE_A);
 	expect_address(w, REGION2, 5);
 }
@@ -380,6 +382,43 @@ static void edns_when_asked_with_is_answered_with(void **state)
 	assert_int_equal(ctl_responder_count(w->responder, CTL_DNS_BAD_VERSION), 1);
 }
 
+/* RFC 6891, 6.1.1: one OPT, of the root. */
+static void edns_when_there_twice_or_of_a_name_is_malformed(void **state)
+{
+	struct world *w = *state;
+	make_query(w, "pair1.region.test", LDNS_RR_TYPE_A, 4096);
+	uint8_t *opt = w->query + w->query_bytes - EDNS_BYTES;
+	memcpy(opt + EDNS_BYTES, opt, EDNS_BYTES);
+	w->query_bytes += EDNS_BYTES;
+	w->query[11] = 2;
+	send_query(w, false);
+	expect_code(w, LDNS_RCODE_FORMERR);
+	/* The second one is another record, which nobody looks at. */
+	opt[EDNS_BYTES + 2] = LDNS_RR_TYPE_A;
+	send_query(w, false);
+	expect_address(w, REGION1, 5);
+	make_query(w, "pair1.region.test", LDNS_RR_TYPE_A, 4096);
+	opt = w->query + w->query_bytes - EDNS_BYTES;
+	memmove(opt + 1, opt, EDNS_BYTES);
+	opt[0] = 0xc0;
+	opt[1] = 12;
+	w->query_bytes++;
+	send_query(w, false);
+	expect_code(w, LDNS_RCODE_FORMERR);
+	assert_int_equal(ctl_responder_count(w->responder, CTL_DNS_MALFORMED), 2);
+}
+
+static void server_when_there_are_names_below_keeps_its_record(void **state)
+{
+	struct world *w = *state;
+	struct ctl_zone_name name = name_of("x.ns", CTL_ROUTE_FAILOVER);
+	assert_int_equal(ctl_zone_add(&w->zone, &name), 3);
+	ask(w, "ns.region.test", LDNS_RR_TYPE_A);
+	expect_address(w, 0x7f000001, 3);
+	ask(w, "ns.region.test", LDNS_RR_TYPE_AAAA);
+	expect_denial(w, LDNS_RCODE_NOERROR);
+}
+
 static void answer_when_longer_than_allowed_is_truncated(void **state)
 {
 	struct world *w = *state;
@@ -489,6 +528,8 @@ int main(void)
 		TEST(query_when_broken_is_told_in_twelve_bytes),
 		TEST(answer_when_sent_to_us_gets_none),
 		TEST(edns_when_asked_with_is_answered_with),
+		TEST(edns_when_there_twice_or_of_a_name_is_malformed),
+		TEST(server_when_there_are_names_below_keeps_its_record),
 		TEST(answer_when_longer_than_allowed_is_truncated),
 		TEST(answer_when_question_is_longest_is_bounded),
 		TEST(source_when_deferred_is_told_to_come_by_tcp),

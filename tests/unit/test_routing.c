@@ -352,6 +352,12 @@ static void rate_when_sources_are_made_up_holds_in_all(void **state)
 				  &refused
 			  ) == CTL_RATE_PASS;
 	assert_in_range(passed, 2900, 3001); /* two seconds and the burst */
+	/* The last of them met a full bucket; who comes over a connection has another. */
+	assert_int_equal(ctl_rate_take(rate, 77, false, 3 * SECOND, &refused), CTL_RATE_PASS);
+	while (ctl_rate_take(rate, (uint32_t)random_u64(&random), false, 3 * SECOND, &refused) !=
+	       CTL_RATE_ALL)
+		;
+	assert_int_equal(ctl_rate_take(rate, 77, true, 3 * SECOND, &refused), CTL_RATE_PASS);
 	assert_int_equal(ctl_rate_take(rate, 77, false, 5 * SECOND, &refused), CTL_RATE_PASS);
 	free(rate);
 }
