@@ -7,6 +7,7 @@
 #include "config/exit_codes.h"
 #include "tests/pipeline/live/figures.h"
 #include "tests/pipeline/live/run.h"
+#include "tests/pipeline/report.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -22,8 +23,17 @@
 #define TIMEOUT_NS 400000000ull /* of a database's answer */
 #define MARGIN 1024		/* assets beyond the rows */
 
-static int skip(const struct pl_scenario *scenario, const char *why)
+static int
+skip(const struct pl_live_options *options, const struct pl_scenario *scenario, const char *why)
 {
+	if (options->json) {
+		printf("{\"scenario\":");
+		pl_json_text(scenario->name, stdout);
+		printf(",\"skipped\":");
+		pl_json_text(why, stdout);
+		printf("}\n");
+		return SF_EXIT_SKIPPED;
+	}
 	printf("%s live: skipped: %s\n", scenario->name, why);
 	return SF_EXIT_SKIPPED;
 }
@@ -243,13 +253,15 @@ int pl_live_run(
 	char error[512], root[PATH_MAX];
 	int exit_code = SF_EXIT_FAILED;
 	if (geteuid() != 0)
-		return skip(scenario, "network namespaces need root");
+		return skip(options, scenario, "network namespaces need root");
 	memset(&stage, 0, sizeof(stage));
 	if (!pl_live_plan(&stage.plan, topology, scenario, options, error, sizeof(error)))
-		return skip(scenario, error);
+		return skip(options, scenario, error);
 	if (checkout(root) == NULL)
 		return skip(
-			scenario, "there is no checkout here with the laboratory (STANDFAST_ROOT)"
+			options,
+			scenario,
+			"there is no checkout here with the laboratory (STANDFAST_ROOT)"
 		);
 	catch_signals();
 	if (!bring_up(&stage, root, error, sizeof(error))) {

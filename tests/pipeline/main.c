@@ -19,7 +19,10 @@
 #define SHRINK_RUNS 3000
 
 struct command {
-	const char *dir, *trace, *defect;
+	const char *dir, *trace;
+	FILE *trace_to;			       /* explored: opened before the first scenario */
+	const char *only_live, *only_explored; /* the last option given that is of one way only */
+	char again[1024]; /* options that change what is found, as they were given */
 	struct pl_live_options on_threads; /* what only --live knows */
 	bool json, live, coverage, own_monitors, strategy_given;
 	struct pl_explore_options explore;
@@ -59,8 +62,9 @@ static const char usage_text[] =
 	"    --patience S        seconds after which a run counts as stuck\n"
 	"  --dir DIR             the folder with architectures/ and scenarios/\n"
 	"\n"
-	"exit: 0 as it should be, 1 an expected counter-example was not found, 2 usage,\n"
-	"      4 something is broken that should not be, 77 cannot be run here, 78 a bad file\n";
+	"exit: 0 as it should be, 1 an expected counter-example was not found, or the search for\n"
+	"      all schedules was given up, 2 usage, 4 something is broken that should not\n"
+	"      be, 77 nothing of it can be run here, 78 a bad file\n";
 
 static int usage(const char *why)
 {
@@ -68,6 +72,27 @@ static int usage(const char *why)
 		fprintf(stderr, "standfast-pipeline: %s\n", why);
 	fputs(usage_text, stderr);
 	return SF_EXIT_USAGE;
+}
+
+static void list_one(
+	const struct command *command,
+	const struct pl_scenario *scenario,
+	const struct pl_topology *topology
+)
+{
+	if (!command->json) {
+		printf("%-34s %s\n", scenario->name, scenario->about);
+		return;
+	}
+	printf("{\"scenario\":");
+	pl_json_text(scenario->name, stdout);
+	printf(",\"about\":");
+	pl_json_text(scenario->about, stdout);
+	printf(",\"architecture\":");
+	pl_json_text(topology->name, stdout);
+	printf(",\"records\":%u,\"expected\":\"%s\"}\n",
+	       scenario->promise.records,
+	       pl_broken_name(scenario->broken));
 }
 
 static int list(const struct command *command)
@@ -85,7 +110,7 @@ static int list(const struct command *command)
 		if (pl_scenario_read(
 			    &scenario, &topology, command->dir, names.items[i], error, sizeof(error)
 		    ) == 0) {
-			printf("%-34s %s\n", scenario.name, scenario.about);
+			list_one(command, &scenario, &topology);
 		} else {
 			fprintf(stderr, "%s\n", error);
 			exit_code = SF_EXIT_CONFIG;
@@ -103,16 +128,15 @@ static void
 write_trace(const struct command *command, struct pl_explorer *explorer, struct pl_report *report)
 {
 	const struct pl_found *found = report->found;
-	if (command->trace) {
-		bool here = strcmp(command->trace, "-") == 0;
-		FILE *to = here ? stdout : fopen(command->trace, "w");
-		if (!to) {
-			fprintf(stderr, "%s: %s\n", command->trace, strerror(errno));
-			return;
-		}
-		report->trace_lines = pl_trace(explorer, found, UINT32_MAX, to);
-		if (!here)
-			fclose(to);
+	if (command->trace_to) {
+		fprintf(command->trace_to,
+			"%s, %s, seed %llu%s\n",
+			report->scenario->name,
+			pl_strategy_names[report->options->strategy],
+			(unsigned long long)found->seed,
+			report->again);
+		report->trace_lines = pl_trace(explorer, found, UINT32_MAX, command->trace_to);
+		fflush(command->trace_to);
 		return;
 	}
 	/* Its own counter-examples are no news. */
@@ -131,7 +155,7 @@ explore(const struct command *command,
 	struct pl_found found = {0};
 	struct pl_explore_options options = command->explore;
 	options.strategy = strategy;
-	struct pl_report report = {scenario, topology, &options, &found, command->defect, 0};
+	struct pl_report report = {scenario, topology, &options, &found, command->again, 0};
 	int exit_code = SF_EXIT_FAILED;
 	if (!pl_explorer_init(&explorer, topology, scenario, options.defects)) {
 		fprintf(stderr, "standfast-pipeline: no memory\n");
@@ -175,15 +199,38 @@ live(const struct command *command,
 	return pl_live_run(topology, scenario, &options);
 }
 
+/* Which exit code says more of two. */
+static uint32_t weight(int exit_code)
+{
+	static const int by_weight[] = {
+		SF_EXIT_OK,
+		SF_EXIT_SKIPPED,
+		SF_EXIT_FAILED,
+		SF_EXIT_CONFIG,
+		SF_EXIT_DATA,
+	};
+	uint32_t i = 0, count = sizeof(by_weight) / sizeof(by_weight[0]);
+	while (i < count && by_weight[i] != exit_code)
+		i++;
+	return i; /* what is not known weighs most */
+}
+
 static void count(struct totals *totals, int exit_code)
 {
 	if (exit_code == SF_EXIT_OK)
 		totals->passed++;
 	else if (exit_code != SF_EXIT_SKIPPED)
 		totals->failed++;
-	/* A bad file says less about the rest than a broken invariant does. */
-	if (exit_code != SF_EXIT_OK && totals->worst != SF_EXIT_DATA)
+	if (weight(exit_code) > weight(totals->worst))
 		totals->worst = exit_code;
+}
+
+static void say_nearest(const struct command *command, const char *name)
+{
+	char path[512], hint[64];
+	snprintf(path, sizeof(path), "%s/scenarios/%s.conf", command->dir, name);
+	if (access(path, F_OK) != 0 && pl_files_nearest(command->dir, name, hint, sizeof(hint)))
+		fprintf(stderr, "did you mean %s?\n", hint);
 }
 
 static void run(const struct command *command, const char *name, struct totals *totals)
@@ -193,6 +240,7 @@ static void run(const struct command *command, const char *name, struct totals *
 	char error[512];
 	if (pl_scenario_read(&scenario, &topology, command->dir, name, error, sizeof(error)) != 0) {
 		fprintf(stderr, "%s\n", error);
+		say_nearest(command, name);
 		count(totals, SF_EXIT_CONFIG);
 		return;
 	}
@@ -226,13 +274,20 @@ static bool take_number(const char *text, uint64_t *number)
 	return errno == 0 && *end == 0;
 }
 
+/* False: that is more than anybody needs. */
+static bool keep_again(struct command *command, const char *option, const char *text)
+{
+	size_t used = strlen(command->again), room = sizeof(command->again) - used;
+	int bytes = snprintf(command->again + used, room, " %s%s", option, text);
+	return bytes > 0 && (size_t)bytes < room;
+}
+
 static bool take_defect(struct command *command, const char *name)
 {
-	command->defect = name;
 	for (uint32_t i = 0; i < PL_DEFECT_COUNT; i++)
 		if (strcmp(pl_defect_name(i), name) == 0) {
 			command->explore.defects |= 1ull << i;
-			return true;
+			return keep_again(command, "--defect ", name);
 		}
 	return false;
 }
@@ -356,10 +411,10 @@ static bool take(struct command *command, int option, const char *text)
 		return good;
 	case OPTION_AS_MODELLED:
 		command->explore.defects |= AS_MODELLED;
-		command->defect = "as-modelled";
-		return true;
+		return keep_again(command, "--as-modelled", "");
 	case OPTION_OWN_MONITORS:
-		return command->own_monitors = true;
+		command->own_monitors = true;
+		return keep_again(command, "--own-monitors", "");
 	case OPTION_DEFECT:
 		return take_defect(command, text);
 	case OPTION_TRACE:
@@ -379,7 +434,7 @@ static bool take(struct command *command, int option, const char *text)
 		return command->live = true;
 	case OPTION_DIR:
 		command->dir = text;
-		return true;
+		return keep_again(command, "--dir ", text);
 	default:
 		return take_live(&command->on_threads, option, text);
 	}
@@ -406,7 +461,60 @@ static int run_all(const struct command *command, char **names, int count_of_nam
 			pl_covered_print(&totals.covered, command->coverage, stdout);
 		printf("%u explorations as they should be, %u not\n", totals.passed, totals.failed);
 	}
+	/* Where some could be run, those that could not are no more than that. */
+	if (totals.worst == SF_EXIT_SKIPPED && totals.passed > 0)
+		return SF_EXIT_OK;
 	return totals.worst;
+}
+
+static bool is_only_explored(int option)
+{
+	return option == OPTION_SCHEDULES || option == OPTION_STRATEGY ||
+	       option == OPTION_CHANGE_POINTS || option == OPTION_COVERAGE ||
+	       option == OPTION_STATES || option == OPTION_EARLY;
+}
+
+static bool is_only_live(int option)
+{
+	return option >= OPTION_BATCH && option <= OPTION_PATIENCE;
+}
+
+/* Options that say nothing together; NULL: all is well. */
+static const char *against_each_other(const struct command *command)
+{
+	static char text[128];
+	bool here = command->trace && strcmp(command->trace, "-") == 0;
+	const char *alone = command->live ? command->only_explored : command->only_live;
+	if (alone) {
+		snprintf(
+			text,
+			sizeof(text),
+			"--%s says nothing %s --live",
+			alone,
+			command->live ? "with" : "without"
+		);
+		return text;
+	}
+	if (here && command->json)
+		return "--trace - would stand between the objects of --json: name a file";
+	if (command->trace && command->strategy_given &&
+	    command->explore.strategy == PL_STRATEGY_EXHAUSTIVE)
+		return "--trace: the search for all schedules has none; look with random or pct";
+	if (command->own_monitors && !pl_has(command->explore.defects, PL_DEFECT_MODELLED_MONITORS))
+		return "--own-monitors says nothing without --as-modelled";
+	return NULL;
+}
+
+/* The file is there before long runs begin, not behind them. */
+static bool open_trace(struct command *command)
+{
+	if (!command->trace || command->live)
+		return true;
+	bool here = strcmp(command->trace, "-") == 0;
+	command->trace_to = here ? stdout : fopen(command->trace, "w");
+	if (!command->trace_to)
+		fprintf(stderr, "standfast-pipeline: %s: %s\n", command->trace, strerror(errno));
+	return command->trace_to != NULL;
 }
 
 int main(int argc, char **argv)
@@ -420,8 +528,8 @@ int main(int argc, char **argv)
 				.states_most = 20000000,
 			},
 	};
-	int option;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	int option, index = 0;
+	while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
 		if (option == OPTION_HELP) {
 			fputs(usage_text, stdout);
 			return SF_EXIT_OK;
@@ -429,11 +537,20 @@ int main(int argc, char **argv)
 		if (option == '?')
 			return usage(NULL);
 		if (!take(&command, option, optarg)) {
-			fprintf(stderr, "standfast-pipeline: %s is nothing to choose here\n", optarg
-			);
+			fprintf(stderr,
+				"standfast-pipeline: --%s: %s is nothing to choose here\n",
+				options[index].name,
+				optarg ? optarg : "this");
 			return usage(NULL);
 		}
+		if (is_only_live(option))
+			command.only_live = options[index].name;
+		if (is_only_explored(option))
+			command.only_explored = options[index].name;
 	}
+	const char *why = against_each_other(&command);
+	if (why)
+		return usage(why);
 	if (command.own_monitors)
 		command.explore.defects &= ~(1ull << PL_DEFECT_MODELLED_MONITORS);
 	char dir[512];
@@ -443,7 +560,14 @@ int main(int argc, char **argv)
 	argv += optind;
 	if (argc == 1 && strcmp(argv[0], "list") == 0)
 		return list(&command);
-	if (argc >= 2 && strcmp(argv[0], "run") == 0)
-		return run_all(&command, argv + 1, argc - 1);
-	return usage(argc == 0 ? "say what to do" : NULL);
+	if (argc < 2 || strcmp(argv[0], "run") != 0)
+		return usage(argc == 0 ? "say what to do" : NULL);
+	if (!open_trace(&command))
+		return SF_EXIT_FAILED;
+	int exit_code = run_all(&command, argv + 1, argc - 1);
+	if (command.trace_to && command.trace_to != stdout && fclose(command.trace_to) != 0) {
+		fprintf(stderr, "standfast-pipeline: %s: %s\n", command.trace, strerror(errno));
+		return SF_EXIT_FAILED;
+	}
+	return exit_code;
 }

@@ -15,7 +15,8 @@
  *   destination  each record once, with its value, and nothing that the source does not know.
  *   complete     at the end each record has passed each transport of one region's chain and stands
  *                in each database, with its value, and no transport holds anything back.
- *   split        how many records each region got, where the scenario says so.
+ *   split        how many records each region got, in all or of each batch, where the scenario says
+ *                so.
  *   answered     a database that answers OK holds the row (of three members two do), and what it
  *                answered is on the new side after a switch, or was told as left behind.
  *
@@ -34,6 +35,7 @@
 
 #define PL_VERDICT_BYTES 240
 #define PL_IDS_MAX 65536
+#define PL_BATCHES_MAX 60
 
 enum pl_monitor {
 	PL_MONITOR_ORDER,
@@ -52,6 +54,8 @@ struct pl_promise {
 	uint64_t monitors; /* bits of enum pl_monitor */
 	uint32_t
 		split[2]; /* records that each region's first transport or API accepts; 0, 0: any */
+	uint32_t batch;	  /* records in each; 0: only the whole run's split is promised */
+	uint32_t batch_split[PL_BATCHES_MAX][2]; /* the same of each batch; sums up to `split` */
 	uint64_t defects; /* PL_DEFECT_MODELLED_MONITORS: judge as the models do */
 	bool leftovers;	  /* a region was lost: records may stand in its transports at the end */
 };

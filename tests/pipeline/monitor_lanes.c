@@ -265,11 +265,32 @@ static void judge_let_go(struct pl_monitors *m, uint32_t id, struct pl_place at)
 
 /* ---- what comes ---- */
 
+/* Too many of one batch are told at once; too few are too many elsewhere, or missing in the end. */
+static void judge_batch_split(struct pl_monitors *m, uint32_t id, struct pl_place at)
+{
+	uint32_t batch = (id - 1) / m->promise.batch;
+	if (batch >= PL_BATCHES_MAX)
+		return;
+	uint32_t promised = m->promise.batch_split[batch][at.region - 1];
+	if (++m->batch_split[batch][at.region - 1] > promised)
+		pl_break(
+			m,
+			PL_MONITOR_SPLIT,
+			"record %u accepted at %s, which was to get %u of batch %u only",
+			id,
+			lane_name(m, at.stage, at.region),
+			promised,
+			batch + 1
+		);
+}
+
 static void judge_split(struct pl_monitors *m, uint32_t id, struct pl_place at)
 {
 	const uint32_t *split = m->promise.split;
 	if (at.stage != 0 || split[0] + split[1] == 0)
 		return;
+	if (m->promise.batch > 0)
+		judge_batch_split(m, id, at);
 	if (++m->split[at.region - 1] > split[at.region - 1])
 		pl_break(
 			m,

@@ -12,6 +12,8 @@
 
 #include "tests/pipeline/monitor.h"
 
+#include <stdarg.h>
+
 #define PL_SIDES 2 /* regions that have transports */
 
 /* Marks of a record at a transport of a region. The first three have an order to keep. */
@@ -117,7 +119,7 @@ struct pl_monitors {
 	uint32_t arrived, published, left_behind;
 	uint32_t arrived_last[PL_SIDES]; /* highest id that came from a region */
 	uint32_t published_last;
-	uint32_t split[PL_SIDES];
+	uint32_t split[PL_SIDES], batch_split[PL_BATCHES_MAX][PL_SIDES];
 	uint32_t distinct[PL_STAGES_MAX][PL_LANE_EVENTS]; /* over both regions */
 	uint32_t standing;				  /* records that transports hold */
 	uint8_t transports, databases, before;
@@ -171,6 +173,11 @@ pl_row_stands(const struct pl_monitors *m, uint32_t id, uint32_t database, uint3
 /* Says the first verdict, if the scenario promised what is broken. */
 void pl_break(struct pl_monitors *m, enum pl_monitor monitor, const char *format, ...)
 	__attribute__((cold, noinline, format(printf, 3, 4)));
+
+/* monitor_text.c: as vsnprintf(), of %s, %u, %llu and %%; returns what it wrote, which always ends
+ * in a zero byte. */
+size_t pl_text_put(char *text, size_t bytes, const char *format, va_list list);
+bool pl_text_begins(const char *text, const char *what);
 
 /* monitor_lanes.c: transports and ends. */
 void pl_see_lane(struct pl_monitors *m, const struct pl_effect *effect, struct pl_place place);

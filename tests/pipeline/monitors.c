@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/pipeline/monitor_state.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 static const char *const monitor_names[PL_MONITORS] = {
 	[PL_MONITOR_ORDER] = "order",
 	[PL_MONITOR_REMOVAL] = "removal",
@@ -19,21 +16,30 @@ const char *pl_monitor_name(uint32_t monitor)
 	return monitor < PL_MONITORS ? monitor_names[monitor] : "none";
 }
 
+static size_t __attribute__((format(printf, 3, 4)))
+say(char *text, size_t bytes, const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	size_t used = pl_text_put(text, bytes, format, list);
+	va_end(list);
+	return used;
+}
+
 void pl_break(struct pl_monitors *m, enum pl_monitor monitor, const char *format, ...)
 {
 	if (m->broken != PL_MONITORS || !pl_judged(m, monitor))
 		return;
 	m->broken = (uint8_t)monitor;
-	int bytes = snprintf(
-		m->verdict,
-		sizeof(m->verdict),
-		"%s%s: ",
-		m->modelled ? "as modelled, " : "",
-		monitor_names[monitor]
-	);
+	size_t used =
+		say(m->verdict,
+		    sizeof(m->verdict),
+		    "%s%s: ",
+		    m->modelled ? "as modelled, " : "",
+		    monitor_names[monitor]);
 	va_list list;
 	va_start(list, format);
-	vsnprintf(m->verdict + bytes, sizeof(m->verdict) - (size_t)bytes, format, list);
+	pl_text_put(m->verdict + used, sizeof(m->verdict) - used, format, list);
 	va_end(list);
 }
 
@@ -93,6 +99,11 @@ place(struct pl_monitors *m,
 		){.type = (uint8_t)type, .stage = (uint8_t)stage, .region = (uint8_t)region};
 }
 
+static bool is_named(const struct pl_kind *kind, const char *name)
+{
+	return pl_text_begins(kind->name, name) && pl_text_begins(name, kind->name);
+}
+
 static void place_transports(struct pl_monitors *m, const struct pl_topology *topology)
 {
 	for (uint32_t stage = 0; stage < m->transports; stage++)
@@ -104,7 +115,7 @@ static void place_transports(struct pl_monitors *m, const struct pl_topology *to
 				continue;
 			/* Only a queue is known to hand out nothing but its head. */
 			const struct pl_kind *kind = topology->machines[machine].kind;
-			lane->batches = !(kind && strcmp(kind->name, "queue") == 0);
+			lane->batches = !(kind && is_named(kind, "queue"));
 			place(m, machine, PL_PLACE_TRANSPORT, stage, side + 1);
 		}
 }
@@ -162,7 +173,7 @@ void pl_monitors_begin(
 	for (uint32_t i = 0; i < topology->count && i < PL_MACHINES_MAX; i++) {
 		memcpy(m->names[i], topology->machines[i].name, PL_NAME_BYTES);
 		const struct pl_kind *kind = topology->machines[i].kind;
-		if (kind && strncmp(kind->name, "api", 3) == 0 && m->api_count < PL_STAGES_MAX)
+		if (kind && pl_text_begins(kind->name, "api") && m->api_count < PL_STAGES_MAX)
 			place(m,
 			      (uint8_t)i,
 			      PL_PLACE_API,

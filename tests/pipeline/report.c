@@ -35,7 +35,7 @@ static void print_failover(const struct pl_found *found, FILE *to)
 static void print_broken(const struct pl_report *report, FILE *to)
 {
 	const struct pl_found *found = report->found;
-	bool expected = pl_as_expected(report->scenario, found) && !report->defect;
+	bool expected = pl_as_expected(report->scenario, found) && report->options->defects == 0;
 	fprintf(to, "    %s %s\n", expected ? "found, as expected:" : "BROKEN", found->verdict);
 	if (report->options->strategy == PL_STRATEGY_EXHAUSTIVE) {
 		fprintf(to,
@@ -56,12 +56,7 @@ static void print_broken(const struct pl_report *report, FILE *to)
 		(unsigned long long)found->seed);
 	if (report->options->strategy == PL_STRATEGY_PCT)
 		fprintf(to, " --change-points %u", report->options->change_points);
-	if (report->defect)
-		fprintf(to,
-			" %s%s",
-			strcmp(report->defect, "as-modelled") ? "--defect " : "--",
-			report->defect);
-	fprintf(to, "\n");
+	fprintf(to, "%s\n", report->again);
 }
 
 void pl_report_text(const struct pl_report *report, FILE *to)
@@ -127,9 +122,10 @@ void pl_report_json(const struct pl_report *report, FILE *to)
 		per_second(found),
 		(unsigned long long)found->states);
 	fprintf(to,
-		"\"expected\":\"%s\",\"broken\":\"%s\",",
+		"\"expected\":\"%s\",\"broken\":\"%s\",\"good\":%s,",
 		pl_broken_name(report->scenario->broken),
-		pl_broken_name(found->broken));
+		pl_broken_name(found->broken),
+		pl_as_expected(report->scenario, found) ? "true" : "false");
 	if (report->options->strategy == PL_STRATEGY_EXHAUSTIVE)
 		fprintf(to, "\"complete\":%s,", found->complete ? "true" : "false");
 	if (found->broken != PL_BROKEN_NOTHING) {

@@ -12,7 +12,7 @@ struct pl_report {
 	const struct pl_topology *topology;
 	const struct pl_explore_options *options;
 	const struct pl_found *found;
-	const char *defect;   /* switched on by the command line, or NULL */
+	const char *again;    /* options that it takes to see the same again: " --defect …" */
 	uint32_t trace_lines; /* of the shortened schedule */
 };
 

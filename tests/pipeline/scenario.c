@@ -49,6 +49,25 @@ static const struct verb verbs[] = {
 	{"online", PL_OP_COMMAND, PL_ONLINE, TAKES_LIST, true},
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+#define WAIT_NS_MOST 3600000000000ull
+
+/* What may stand beside a verb, by what is done. */
+struct beside {
+	const char *key;
+	uint32_t ops;
+};
+
+#define OP(name) (1u << PL_OP_##name)
+#define COMMANDS (OP(COMMAND) | OP(COMMAND_CHOSEN))
+#define ASKS (COMMANDS | OP(AWAIT) | OP(DRAINED) | OP(EXPECT_DEPTH))
+static const struct beside besides[] = {
+	{"region", COMMANDS},
+	{"records", OP(AWAIT) | OP(EXPECT_DEPTH)},
+	{"most", OP(EXPECT_DEPTH)},
+	{"may_fail", ASKS},
+	{"at_once", COMMANDS},
+};
+#define BESIDES (sizeof(besides) / sizeof(besides[0]))
 
 static void
 target(struct reader *r, struct pl_step *step, const config_setting_t *at, const char *name)
@@ -112,6 +131,24 @@ static void take_list(struct reader *r, struct pl_step *step, const config_setti
 		target(r, step, at, pl_conf_element(r->conf, at, i));
 }
 
+/* Left out it would be 0, and a step that waits for nothing looks like one that waits. */
+static void take_records(
+	struct reader *r,
+	struct pl_step *step,
+	const struct verb *verb,
+	const config_setting_t *group
+)
+{
+	if (step->op == PL_OP_AWAIT_SOURCE)
+		return;
+	if (!config_setting_get_member(group, "records"))
+		pl_conf_fail(r->conf, group, "%s needs records = N", verb->key);
+	step->number = pl_conf_number(r->conf, group, "records", 0, PL_IDS_MAX);
+	step->most = pl_conf_number(r->conf, group, "most", step->number, PL_IDS_MAX);
+	if (step->most < step->number)
+		pl_conf_fail(r->conf, group, "most is less than records");
+}
+
 static void
 take(struct reader *r,
      struct pl_step *step,
@@ -132,12 +169,13 @@ take(struct reader *r,
 			step->op = PL_OP_AWAIT_SOURCE;
 		else
 			target(r, step, at, text);
-		step->number = pl_conf_number(r->conf, group, "records", 0, PL_IDS_MAX);
-		step->most = pl_conf_number(r->conf, group, "most", step->number, PL_IDS_MAX);
+		take_records(r, step, verb, group);
 		break;
 	case TAKES_TIME:
-		if (!pl_setting_number(at, &step->number))
-			pl_conf_fail(r->conf, at, "wait_ns takes a number of nanoseconds");
+		if (!pl_setting_number(at, &step->number) || step->number > WAIT_NS_MOST)
+			pl_conf_fail(
+				r->conf, at, "wait_ns takes nanoseconds, 0 to %llu", WAIT_NS_MOST
+			);
 		break;
 	default:
 		if (text && strcmp(text, "chosen") == 0 && verb->takes == TAKES_LIST_OR_CHOSEN)
@@ -163,9 +201,9 @@ static void read_step(struct reader *r, const config_setting_t *group)
 		for (uint32_t v = 0; v < VERBS; v++)
 			if (strcmp(verbs[v].key, name) == 0)
 				found = &verbs[v];
-		bool known = strcmp(name, "region") == 0 || strcmp(name, "records") == 0 ||
-			     strcmp(name, "most") == 0 || strcmp(name, "may_fail") == 0 ||
-			     strcmp(name, "at_once") == 0;
+		bool known = false;
+		for (uint32_t b = 0; b < BESIDES; b++)
+			known |= strcmp(besides[b].key, name) == 0;
 		if (!found && !known)
 			pl_conf_fail(r->conf, member, "a step cannot do %s", name);
 		else if (found && verb)
@@ -193,6 +231,16 @@ static void read_step(struct reader *r, const config_setting_t *group)
 	step->may_fail = (uint8_t)pl_conf_number(r->conf, group, "may_fail", 0, 1);
 	if (verb->region && step->region == 0)
 		pl_conf_fail(r->conf, at, "%s needs region = 1 or 2", verb->key);
+	for (uint32_t b = 0; b < BESIDES; b++)
+		if (!(besides[b].ops >> step->op & 1) &&
+		    config_setting_get_member(group, besides[b].key))
+			pl_conf_fail(
+				r->conf,
+				config_setting_get_member(group, besides[b].key),
+				"%s says nothing beside %s",
+				besides[b].key,
+				verb->key
+			);
 	scenario->step_count++;
 }
 
@@ -219,6 +267,40 @@ static uint64_t named_bits(
 	return bits;
 }
 
+/* Two numbers, of the whole run, or two for each batch. */
+static void read_split(struct reader *r, const config_setting_t *list)
+{
+	const struct pl_scenario *scenario = r->scenario;
+	struct pl_promise *promise = &r->scenario->promise;
+	uint32_t count = (uint32_t)config_setting_length(list);
+	bool by_batch = count == 2 * scenario->batches;
+	if (count != 2 && !by_batch) {
+		pl_conf_fail(r->conf, list, "split takes two numbers, or two for each batch");
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t number = 0;
+		if (!pl_setting_number(config_setting_get_elem(list, i), &number) ||
+		    number > promise->records) {
+			pl_conf_fail(
+				r->conf, list, "split takes numbers from 0 to %u", promise->records
+			);
+			return;
+		}
+		promise->split[i % 2] += (uint32_t)number;
+		if (by_batch)
+			promise->batch_split[i / 2][i % 2] = (uint32_t)number;
+	}
+	promise->batch = by_batch ? scenario->batch : 0;
+	bool whole = promise->split[0] + promise->split[1] == promise->records;
+	for (uint32_t i = 0; by_batch && i < scenario->batches; i++)
+		whole &= promise->batch_split[i][0] + promise->batch_split[i][1] == scenario->batch;
+	if (!whole)
+		pl_conf_fail(
+			r->conf, list, "the parts of split are not %u records", promise->records
+		);
+}
+
 static void read_promise(struct reader *r, const config_setting_t *root)
 {
 	struct pl_scenario *scenario = r->scenario;
@@ -231,18 +313,23 @@ static void read_promise(struct reader *r, const config_setting_t *root)
 	);
 	if (!split)
 		promise->monitors &= ~(1ull << PL_MONITOR_SPLIT);
-	for (uint32_t i = 0; split && i < 2; i++) {
-		const config_setting_t *element = config_setting_get_elem(split, i);
-		uint64_t number = 0;
-		if (!element || !pl_setting_number(element, &number))
-			pl_conf_fail(r->conf, split, "split takes two numbers");
-		promise->split[i] = (uint32_t)number;
-	}
+	if (split)
+		read_split(r, split);
 	const char *names[PL_BROKEN_NOTHING + 2] = {NULL};
 	for (uint32_t i = 0; i <= PL_BROKEN_NOTHING; i++)
 		names[i] = pl_broken_name(i);
 	scenario->broken = pl_conf_choice(r->conf, root, "expect_broken", names, PL_BROKEN_NOTHING);
 	scenario->or_broken = pl_conf_choice(r->conf, root, "or_broken", names, scenario->broken);
+	/* Else it would be as expected whatever came. */
+	bool either = config_setting_get_member(root, "or_broken") != NULL;
+	bool broken = config_setting_get_member(root, "expect_broken") != NULL;
+	if (either && (!broken || scenario->or_broken == PL_BROKEN_NOTHING ||
+		       scenario->broken == PL_BROKEN_NOTHING))
+		pl_conf_fail(
+			r->conf,
+			config_setting_get_member(root, "or_broken"),
+			"or_broken is a second name beside expect_broken, and not nothing"
+		);
 	scenario->defects = named_bits(
 		r, pl_conf_list(r->conf, root, "defects", false), pl_defect_name, PL_DEFECT_COUNT
 	);
@@ -337,7 +424,7 @@ static void read_file(struct reader *r, const char *dir, const char *name)
 	);
 	const char *architecture = pl_conf_text(conf, root, "architecture", NULL);
 	scenario->batch = (uint32_t)pl_conf_number(conf, root, "batch", 10, 1000);
-	scenario->batches = (uint32_t)pl_conf_number(conf, root, "batches", 1, 60);
+	scenario->batches = (uint32_t)pl_conf_number(conf, root, "batches", 1, PL_BATCHES_MAX);
 	if (scenario->batch == 0 || scenario->batches == 0)
 		pl_conf_fail(conf, NULL, "batch and batches are at least 1");
 	if (!conf->failed && strcmp(scenario->name, name) != 0)

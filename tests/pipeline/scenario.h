@@ -84,6 +84,17 @@ bool pl_driver_done(const void *state);
 uint32_t pl_driver_at(const void *state);
 /* It waits for time, not for a machine. */
 bool pl_driver_sleeps(const void *state);
+struct pl_driver_fault {
+	struct pl_step step;
+	uint32_t at, target; /* which step, and which of its targets */
+	uint8_t status;	     /* of the answer; OK: the depth was another one */
+	uint64_t found;
+};
+/* True: a step was refused or found something else. */
+bool pl_driver_broken(const void *state, struct pl_driver_fault *fault);
+
+/* ---- as text: driver_text.c ---- */
+
 /* False: a step was refused or found something else; the text says which. */
 bool pl_driver_good(
 	const void *state, const struct pl_topology *topology, char *text, size_t bytes

@@ -6,11 +6,15 @@
  */
 #include "tests/pipeline/explore.h"
 
+/* A schedule that goes round and round is long, and thousands of it would take minutes. */
+#define STEPS_MOST 50000000
+
 struct shrinker {
 	struct pl_explorer *explorer;
 	struct pl_found *found;
 	uint8_t *trial; /* as long as the choices */
 	uint32_t runs;
+	uint64_t steps; /* that may still be made */
 };
 
 /* Runs a candidate; keeps it when the same breaks. */
@@ -21,7 +25,12 @@ static bool try_it(struct shrinker *s, uint32_t count)
 	s->runs--;
 	struct pl_strategy strategy;
 	pl_strategy_replay(&strategy, s->trial, count);
-	if (pl_explorer_run(s->explorer, &strategy, s->found->seed) != s->found->broken)
+	uint32_t broken = pl_explorer_run(s->explorer, &strategy, s->found->seed);
+	uint64_t made = s->explorer->world->steps;
+	s->steps -= made < s->steps ? made : s->steps;
+	if (s->steps == 0)
+		s->runs = 0;
+	if (broken != s->found->broken)
 		return false;
 	memcpy(s->found->choices, s->trial, count);
 	s->found->choice_count = count;
@@ -83,6 +92,7 @@ void pl_shrink(struct pl_explorer *explorer, struct pl_found *found, uint32_t ru
 		.found = found,
 		.trial = malloc(found->choice_count),
 		.runs = runs,
+		.steps = STEPS_MOST,
 	};
 	if (!s.trial)
 		return;

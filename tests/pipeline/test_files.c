@@ -3,6 +3,7 @@
  * Architectures and scenarios: each file of ours is read; a wrong one gets a sentence with file and
  * line; one that was cut or changed anywhere never ends the process.
  */
+#include "tests/pipeline/explore.h"
 #include "tests/pipeline/files.h"
 #include "tests/pipeline/scenario.h"
 
@@ -136,6 +137,22 @@ static const struct bad bad_scenarios[] = {
 	 "t.conf:5: size: no such parameter"},
 	{"{ publish = 1; }", "batch = \"many\";", "t.conf:5: batch must be a whole number"},
 	{"{ publish = 1", "", "t.conf:"},
+	/* What would pass without having looked. */
+	{"{ await = \"destination\"; }", "", "t.conf:6: await needs records = N"},
+	{"{ expect_depth = \"in-queue.1\"; most = 4; }", "", "expect_depth needs records = N"},
+	{"{ expect_depth = \"in-queue.1\"; records = 4; most = 3; }", "", "most is less than"},
+	{"{ publish = 1; records = 3; }", "", "t.conf:6: records says nothing beside publish"},
+	{"{ await = \"source\"; records = 3; }", "", "records says nothing beside await"},
+	{"{ fail = [ \"in-queue.1\" ]; most = 3; }", "", "most says nothing beside fail"},
+	{"{ wait_ns = 9223372036854775807L; }", "", "t.conf:6: wait_ns takes nanoseconds"},
+	{"{ publish = 1; }", "or_broken = \"order\";", "t.conf:5: or_broken is a second name"},
+	{"{ publish = 1; }",
+	 "expect_broken = \"order\"; or_broken = \"nothing\";",
+	 "t.conf:5: or_broken is a second name"},
+	{"{ publish = 1; }", "split = [ 0, 0 ];", "t.conf:5: the parts of split are not 20"},
+	{"{ publish = 1; }", "split = [ 9, 10 ];", "t.conf:5: the parts of split are not 20"},
+	{"{ publish = 1; }", "split = [ 9, 2, 1, 8 ];", "t.conf:5: the parts of split are not"},
+	{"{ publish = 1; }", "split = [ 21, -1 ];", "t.conf:5: split takes numbers from"},
 };
 
 static void a_wrong_scenario_gets_a_sentence_with_file_and_line(void **state)
@@ -193,25 +210,39 @@ static void a_wrong_architecture_gets_a_sentence_with_file_and_line(void **state
 	}
 }
 
+/* What was read is run, once: whatever it says, the run comes to an end, well or not. */
+static uint32_t read_and_run(const char *scenario_name)
+{
+	static struct pl_explorer explorer;
+	if (pl_scenario_read(&scenario, &topology, dir, scenario_name, error, sizeof(error)) != 0)
+		return 0;
+	assert_in_range(scenario.promise.records, 1, PL_IDS_MAX);
+	if (scenario.promise.records > 1000)
+		return 1;
+	assert_true(pl_explorer_init(&explorer, &topology, &scenario, 0));
+	assert_in_range(explorer.expected_steps, 0, explorer.system.steps_most);
+	pl_explorer_free(&explorer);
+	return 1;
+}
+
 /* Cut at many places, and with a byte changed at many: it is read or refused, and nothing else. */
 static void torn(const char *folder, const char *from, const char *scenario_name)
 {
 	char text[8192], changed[8192];
 	size_t bytes = get(folder, from, text, sizeof(text));
-	uint32_t refused = 0;
+	uint32_t refused = 0, run = 0;
 	for (size_t at = 0; at < bytes; at += 3) {
 		put(folder, from, text, at);
-		refused += pl_scenario_read(
-				   &scenario, &topology, dir, scenario_name, error, sizeof(error)
-			   ) != 0;
+		refused += read_and_run(scenario_name) == 0;
 		memcpy(changed, text, bytes);
 		changed[at] = "\"(){};=\n9\xff"[at % 10];
 		put(folder, from, changed, bytes);
-		refused += pl_scenario_read(
-				   &scenario, &topology, dir, scenario_name, error, sizeof(error)
-			   ) != 0;
+		uint32_t good = read_and_run(scenario_name);
+		refused += good == 0;
+		run += good;
 	}
 	assert_true(refused > bytes / 3);
+	assert_true(run > 10);
 	put(folder, from, text, bytes);
 }
 

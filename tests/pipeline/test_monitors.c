@@ -3,6 +3,7 @@
  * Each rule of the monitors with a fault planted in a correct stream of effects: who says it, that
  * nobody else would have, and the words that name record and place.
  */
+#include "tests/pipeline/monitor_state.h"
 #include "tests/pipeline/monitor_streams.h"
 #include "tests/unit/unit.h"
 
@@ -522,6 +523,25 @@ static void as_modelled_what_is_counted_is_missed_when_it_is_lost(void **state)
 	assert_int_equal(judge(modelled(5, 5)), PL_MONITOR_COMPLETE);
 }
 
+static void __attribute__((format(printf, 2, 3))) as_text(char text[24], const char *format, ...)
+{
+	va_list list;
+	va_start(list, format);
+	size_t used = pl_text_put(text, 24, format, list);
+	va_end(list);
+	assert_int_equal(used, strlen(text));
+}
+
+static void a_verdict_is_cut_where_its_room_ends(void **state)
+{
+	char text[24];
+	as_text(text, "%u %s%%%llu", 0u, "of", (unsigned long long)UINT64_MAX);
+	assert_string_equal(text, "0 of%184467440737095516");
+	as_text(text, "%s", "a name that is longer than the room");
+	assert_string_equal(text, "a name that is longer t");
+	assert_true(pl_text_begins("api-container", "api") && !pl_text_begins("ap", "api"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +551,7 @@ int main(void)
 		cmocka_unit_test(nothing_passes_without_having_looked),
 		cmocka_unit_test(each_place_must_have_been_reached),
 		cmocka_unit_test(a_forced_switch_that_tells_what_it_left_is_not_a_planned_one),
+		cmocka_unit_test(a_verdict_is_cut_where_its_room_ends),
 		cmocka_unit_test(leftovers_may_stand_where_a_region_was_lost),
 		cmocka_unit_test(as_modelled_correct_runs_pass),
 		cmocka_unit_test(as_modelled_the_failover_of_workload1_is_not_looked_at),

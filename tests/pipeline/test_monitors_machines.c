@@ -38,7 +38,7 @@ static const struct canary canaries[] = {
 	{D(REPLICATOR_DROPS), "active-active", M(CONVERGENCE), "record 8 is in inbound-database.2 and not in inbound-database.1"},
 	{D(REPLICATOR_SWAPS), "active-passive", M(ORDER), "-database.2 before"},
 	{D(MAJORITY_OF_ONE), "workload1", M(ANSWERED), "answered by receiver-database when 1 of its members held it, of 2 needed"},
-	{D(ALTERNATE_ALWAYS), "region-2-faults", M(SPLIT), "accepted at inbound-queue.1, which was to get 35 only"},
+	{D(ALTERNATE_ALWAYS), "region-2-faults", M(SPLIT), "accepted at inbound-queue.1, which was to get 5 of batch "},
 	{D(CONTAINER_WRONG_REGION), "active-passive", M(ORDER), "record 8 sent to inbound-preprocess-queue.2, though it is in region 1's chain"},
 	{D(CHANGES_VALUE), "workload1", M(COMPLETE), "record 8 written in receiver-database.1 with another value"},
 	{D(NEVER_PROBES), "active-active-f3", PL_BROKEN_LIVENESS, ""}, /* nothing is lost: only late */

@@ -42,6 +42,7 @@ struct pl_world {
 	uint16_t free, used;		/* slots: given back, and how many were ever taken */
 	uint8_t broken;			/* enum pl_broken or pl_monitor */
 	uint32_t steps;
+	uint32_t driver_at;  /* the step that the driver stands at */
 	uint64_t components; /* hash of the vector of component states */
 	/* For RTO: the first fault or switch, the last switch, and the first arrival from the
 	 * region that was switched to. */

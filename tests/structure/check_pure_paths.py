@@ -9,7 +9,8 @@ import json
 import re
 import sys
 
-PURE = re.compile(r"(^|/)libsf_(config_pure|replication|replication_canaries|recovery|shard|routing)\.a\.p/")
+PURE = re.compile(r"(^|/)lib(sf_(config_pure|replication|replication_canaries|recovery|shard|routing)"
+                  r"|pipeline_machines)\.a\.p/")
 DPDK = re.compile(r"dpdk|rte_config\.h|librte")
 
 

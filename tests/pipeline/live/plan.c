@@ -18,6 +18,31 @@ static void set_times(struct pl_params *params, bool is_dns)
 		params->ttl_ns = 1000000000u;
 }
 
+static uint32_t scaled_up(uint32_t records, uint32_t before, uint32_t batch)
+{
+	return (uint32_t)(((uint64_t)records * batch + before - 1) / before);
+}
+
+/* Where a half is no whole number region 1, whose turn is first, has the odd record, and region 2
+ * the next one. */
+static void set_split(struct pl_promise *promise, uint32_t before, uint32_t batch, uint32_t batches)
+{
+	uint32_t first = 0, scaled = 0; /* region 1's until now, before and after */
+	if (promise->split[0] + promise->split[1] == 0)
+		return;
+	promise->split[0] = scaled_up(promise->split[0], before, batch);
+	promise->split[1] = batch * batches - promise->split[0];
+	for (uint32_t i = 0; promise->batch > 0 && i < batches; i++) {
+		first += promise->batch_split[i][0];
+		uint32_t now = scaled_up(first, before, batch);
+		promise->batch_split[i][0] = now - scaled;
+		promise->batch_split[i][1] = batch - (now - scaled);
+		scaled = now;
+	}
+	if (promise->batch > 0)
+		promise->batch = batch;
+}
+
 static void set_batch(struct pl_live_plan *plan, uint32_t batch)
 {
 	struct pl_scenario *scenario = &plan->scenario;
@@ -30,9 +55,7 @@ static void set_batch(struct pl_live_plan *plan, uint32_t batch)
 		step->number = step->number * batch / before;
 		step->most = step->most * batch / before;
 	}
-	for (uint32_t i = 0; i < 2; i++)
-		scenario->promise.split[i] =
-			(uint32_t)((uint64_t)scenario->promise.split[i] * batch / before);
+	set_split(&scenario->promise, before, batch, scenario->batches);
 	for (uint32_t i = 0; i < plan->topology.count; i++) {
 		struct pl_params *params = &plan->topology.machines[i].params;
 		params->ids = ids;
