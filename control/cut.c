@@ -433,16 +433,16 @@ static bool is_there(struct disk *disk, const char *path)
 
 static int move_all(struct ctl_log *log, struct ctl_quarantine *quarantine, bool incoming)
 {
-	struct ctl_names names;
+	struct ctl_file_names names;
 	char folder[CTL_PATH_BYTES];
 	folder_of(log, "snap", folder);
-	int result = ctl_names_read(log->disk, folder, &names);
+	int result = ctl_file_names_read(log->disk, folder, &names);
 	for (uint32_t i = 0; i < names.count && result == 0; i++) {
 		uint64_t sequence = snap_file_sequence(names.list[i]);
 		if (sequence != 0 && (sequence != log->base || incoming))
 			result = ctl_quarantine_move(quarantine, "snap", names.list[i]);
 	}
-	ctl_names_free(&names);
+	ctl_file_names_free(&names);
 	for (uint32_t i = log->count; i-- > 0 && result == 0;) {
 		struct rec_segment *segment = &log->segments[i];
 		/* Of a control that was killed here: its own work, and nothing to keep. */

@@ -17,7 +17,7 @@
 
 static int note_name(void *context, const char *name)
 {
-	struct ctl_names *names = context;
+	struct ctl_file_names *names = context;
 	if (names->count == names->room) {
 		uint32_t room = names->room > 0 ? 2 * names->room : 16;
 		void *more = realloc(names->list, (size_t)room * sizeof(names->list[0]));
@@ -30,17 +30,17 @@ static int note_name(void *context, const char *name)
 	return 0;
 }
 
-int ctl_names_read(struct disk *disk, const char *path, struct ctl_names *names)
+int ctl_file_names_read(struct disk *disk, const char *path, struct ctl_file_names *names)
 {
-	*names = (struct ctl_names){0};
+	*names = (struct ctl_file_names){0};
 	int result = disk->list(disk, path, note_name, names);
 	return result == -ENOENT || result == -ENOTDIR ? 0 : result;
 }
 
-void ctl_names_free(struct ctl_names *names)
+void ctl_file_names_free(struct ctl_file_names *names)
 {
 	free(names->list);
-	*names = (struct ctl_names){0};
+	*names = (struct ctl_file_names){0};
 }
 
 /* --- Filling --- */
@@ -51,12 +51,12 @@ int ctl_quarantine_begin(
 {
 	char above[CTL_PATH_BYTES], name[128], when[CTL_TIME_BYTES] = "";
 	time_t seconds = (time_t)(ctl_unix_ns() / 1000000000);
-	struct ctl_names names;
+	struct ctl_file_names names;
 	struct tm utc;
 	bool taken = true;
 	*quarantine = (struct ctl_quarantine){.log = log};
 	snprintf(above, sizeof(above), "%.300s/quarantine", log->folder);
-	int result = ctl_names_read(log->disk, above, &names);
+	int result = ctl_file_names_read(log->disk, above, &names);
 	if (result == 0 && gmtime_r(&seconds, &utc))
 		strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &utc);
 	/* Numbers of segments come again behind a cut: a name never does. */
@@ -69,7 +69,7 @@ int ctl_quarantine_begin(
 		for (uint32_t i = 0; i < names.count; i++)
 			taken = taken || strcmp(names.list[i], name) == 0;
 	}
-	ctl_names_free(&names);
+	ctl_file_names_free(&names);
 	snprintf(quarantine->path, sizeof(quarantine->path), "%.300s/%s", above, name);
 	return result;
 }
@@ -167,9 +167,9 @@ int ctl_quarantine_put(
 
 static int measure_folder(struct disk *disk, const char *folder, struct ctl_quarantine_sum *sum)
 {
-	struct ctl_names names;
+	struct ctl_file_names names;
 	char path[CTL_PATH_BYTES];
-	int result = ctl_names_read(disk, folder, &names);
+	int result = ctl_file_names_read(disk, folder, &names);
 	for (uint32_t i = 0; i < names.count && result == 0; i++) {
 		snprintf(path, sizeof(path), "%.400s/%.100s", folder, names.list[i]);
 		int file = disk->open(disk, path, DISK_READ);
@@ -184,17 +184,17 @@ static int measure_folder(struct disk *disk, const char *folder, struct ctl_quar
 			sum->bytes += (uint64_t)size;
 		sum->files += size >= 0;
 	}
-	ctl_names_free(&names);
+	ctl_file_names_free(&names);
 	return result;
 }
 
 int ctl_quarantine_measure(const struct ctl_log *log, struct ctl_quarantine_sum *sum)
 {
-	struct ctl_names names;
+	struct ctl_file_names names;
 	char above[CTL_PATH_BYTES], path[CTL_PATH_BYTES];
 	*sum = (struct ctl_quarantine_sum){0};
 	snprintf(above, sizeof(above), "%.300s/quarantine", log->folder);
-	int result = ctl_names_read(log->disk, above, &names);
+	int result = ctl_file_names_read(log->disk, above, &names);
 	for (uint32_t i = 0; i < names.count && result == 0; i++) {
 		sum->folders++;
 		snprintf(path, sizeof(path), "%.320s/%.100s/log", above, names.list[i]);
@@ -203,6 +203,6 @@ int ctl_quarantine_measure(const struct ctl_log *log, struct ctl_quarantine_sum 
 		if (result == 0)
 			result = measure_folder(log->disk, path, sum);
 	}
-	ctl_names_free(&names);
+	ctl_file_names_free(&names);
 	return result;
 }

@@ -36,14 +36,14 @@ int ctl_quarantine_put(
 	uint64_t bytes
 );
 
-/* Names in a folder, owned by the caller: free them with ctl_names_free. A folder that is not there
- * has none. */
-struct ctl_names {
+/* Names in a folder, owned by the caller: free them with ctl_file_names_free. A folder that is not
+ * there has none. */
+struct ctl_file_names {
 	uint32_t count, room;
 	char (*list)[256];
 };
-int ctl_names_read(struct disk *disk, const char *path, struct ctl_names *names);
-void ctl_names_free(struct ctl_names *names);
+int ctl_file_names_read(struct disk *disk, const char *path, struct ctl_file_names *names);
+void ctl_file_names_free(struct ctl_file_names *names);
 
 /* What lies in quarantine, for the status. */
 struct ctl_quarantine_sum {

@@ -162,9 +162,9 @@ void surgery_prepare(struct surgery_world *s, uint32_t count)
 static void copy_folder(const struct surgery_world *s, const struct ctl_log *to, const char *in)
 {
 	char path[CTL_PATH_BYTES];
-	struct ctl_names names;
+	struct ctl_file_names names;
 	snprintf(path, sizeof(path), "%.400s/%s", s->log.folder, in);
-	assert_int_equal(ctl_names_read(s->log.disk, path, &names), 0);
+	assert_int_equal(ctl_file_names_read(s->log.disk, path, &names), 0);
 	for (uint32_t i = 0; i < names.count; i++) {
 		struct ctl_map map;
 		snprintf(path, sizeof(path), "%.300s/%s/%.64s", s->log.folder, in, names.list[i]);
@@ -176,7 +176,7 @@ static void copy_folder(const struct surgery_world *s, const struct ctl_log *to,
 		to->disk->close(to->disk, file);
 		ctl_log_unmap(&map);
 	}
-	ctl_names_free(&names);
+	ctl_file_names_free(&names);
 }
 
 void surgery_copy(const struct surgery_world *s, const struct ctl_log *to)
@@ -400,14 +400,14 @@ const char *surgery_check_quarantine(
 {
 	bool there[SURGERY_MAX_ENTRIES] = {0}, snapshots[SURGERY_MAX_ENTRIES] = {0};
 	char above_path[CTL_PATH_BYTES], path[CTL_PATH_BYTES];
-	struct ctl_names names;
+	struct ctl_file_names names;
 	snprintf(above_path, sizeof(above_path), "%.400s/quarantine", s->log.folder);
-	assert_int_equal(ctl_names_read(shadow_disk(shadow), above_path, &names), 0);
+	assert_int_equal(ctl_file_names_read(shadow_disk(shadow), above_path, &names), 0);
 	for (uint32_t i = 0; i < names.count; i++) {
 		snprintf(path, sizeof(path), "%.380s/%.100s", above_path, names.list[i]);
 		read_quarantine(s, shadow, path, there, snapshots);
 	}
-	ctl_names_free(&names);
+	ctl_file_names_free(&names);
 	for (uint64_t seq = first; seq <= last; seq++)
 		if (!there[seq])
 			return problem(s, "entry is not in quarantine", seq);
