@@ -33,7 +33,8 @@ class Async(lab.LabTest):
         self.assertEqual((a.status()["mode"], b.status()["mode"]), ("async", "learner"))
         load = lab.Bench(self, self.pair, "--rate", 2000, "--duration", "6s")
         for leader, follower in ((b, a), (a, b)):
-            time.sleep(1)
+            before = follower.status()["sequence"]
+            self.wait("load", lambda: follower.status()["sequence"] > before + 500)
             begin = time.monotonic()
             result = self.standfast(follower, "switchover")
             took = time.monotonic() - begin
@@ -51,7 +52,7 @@ class Async(lab.LabTest):
                 self.load(self.pair, "--updates", 5000, "--outstanding", 16)
                 a.kill()
                 self.wait_status(b, mode="waiting")
-                time.sleep(3)
+                time.sleep(3)           # for longer than any takeover: nothing may happen
                 self.assertEqual(b.status()["mode"], "waiting")
                 self.assertIn("is lost here", self.force(b))
                 self.assertEqual(b.status()["mode"], "async")
